@@ -1,0 +1,20 @@
+#pragma once
+// The few ops that the engine itself needs: ones (a gradient's seed), add (two gradients that meet), copy.
+#include "reprise/autograd/op.h"
+
+namespace reprise {
+
+struct OnesArgs {
+  View y;
+};
+struct AddSameArgs {  // y = a + b, equal shapes; y may be a
+  ConstView a, b;
+  View y;
+};
+extern KernelSlot<OnesArgs> ones_slot;         // every dtype
+extern KernelSlot<AddSameArgs> add_same_slot;  // floating dtypes; bf16 and f16 add in f32 and round
+
+Tensor ones_like(const ValueInfo& info);  // not recorded
+void copy_bytes(const ConstView& from, const View& to);
+
+}  // namespace reprise

@@ -1,0 +1,95 @@
+#pragma once
+// An op: a pure function from input values to output values, with its gradient. Ours and a user's are made of the
+// same parts, and `record` is the only way onto a tape.
+//
+// Forward exists once: the tape calls `forward` when the op is recorded and again, with the same inputs, when a
+// region is replayed; so it must be a pure function of inputs and attributes. Randomness is an attribute
+// ({seed, offset}, core/random.h). What backward reads is data (`saves`), not captured. Backward is written in ops.
+#include <concepts>
+#include <cstddef>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "reprise/core/kernel_slot.h"
+#include "reprise/core/tensor.h"
+
+namespace reprise {
+
+// Which input gradients are wanted.
+struct Needs {
+  std::span<const bool> inputs;
+  bool operator()(int i) const { return inputs[static_cast<std::size_t>(i)]; }
+};
+
+// What backward reads: the places of inputs and outputs.
+struct Saved {
+  std::vector<int> inputs, outputs;
+};
+
+// The output is a view of an input, at an offset in bytes: it shares the slot, and forward is not called.
+struct Alias {
+  int input;
+  std::size_t offset;
+};
+
+// never_replay: too costly or impossible to run again (a collective, an op that reads the outside).
+enum class Keep { free_choice, never_replay };
+
+struct Op {
+  virtual ~Op() = default;
+  virtual std::string_view name() const = 0;
+  virtual std::string attributes() const { return {}; }  // for printing and for a plan's fingerprint
+  // Shapes, dtypes and devices of the outputs; what the user got wrong is a UserError here, naming op and shapes.
+  virtual std::vector<ValueInfo> infer(std::span<const ValueInfo> in) const = 0;
+  virtual std::optional<Alias> alias(std::span<const ValueInfo>) const { return {}; }
+  virtual std::size_t workspace(std::span<const ValueInfo>, Device) const { return 0; }
+  // Every output is written in full. Nothing is allocated; `workspace` is uninitialized, 64-byte aligned.
+  virtual void forward(std::span<const ConstView> in, std::span<const View> out,
+                       std::span<std::byte> workspace) const = 0;
+  virtual Saved saves(Needs) const { return {}; }
+  // Outputs that can carry a gradient (statistics and indices cannot); one that reaches another is an error.
+  virtual std::vector<int> differentiable() const { return {0}; }
+  struct Context {
+    std::span<const Tensor> inputs, outputs;  // undefined where saves() did not name them
+    std::span<const ValueInfo> infos;         // of every input
+    Needs needs;
+  };
+  // One gradient per input, undefined where none is needed; without an override the op has no gradient (UserError).
+  // `gradients` has one entry per output, undefined where none arrived.
+  virtual std::vector<Tensor> backward(const Context&, std::span<const Tensor> gradients) const;
+  virtual double flops(std::span<const ValueInfo>) const { return 0; }
+  virtual Keep keep() const { return Keep::free_choice; }
+};
+
+// The only way onto the tape. Infers (user errors), allocates outputs and workspace, runs forward once, appends a
+// node to the recording tape if there is one, and lets go of the inputs. When it throws, nothing has changed.
+std::vector<Tensor> record(std::shared_ptr<const Op> op, std::vector<Tensor> inputs);
+
+// The first output; moves the inputs on, where a braced list would copy them.
+template <std::derived_from<Op> O, std::same_as<Tensor>... Inputs>
+Tensor record(O op, Inputs... inputs) {
+  std::vector<Tensor> list;
+  list.reserve(sizeof...(inputs));
+  (list.push_back(std::move(inputs)), ...);
+  return std::move(record(std::make_shared<const O>(std::move(op)), std::move(list)).front());
+}
+
+// While one lives on this thread nothing is recorded and nothing made is tracked.
+class [[nodiscard]] NoGrad {
+ public:
+  NoGrad();
+  ~NoGrad();
+  NoGrad(const NoGrad&) = delete;
+  NoGrad& operator=(const NoGrad&) = delete;
+
+ private:
+  bool previous_;
+};
+
+}  // namespace reprise

@@ -1,0 +1,43 @@
+#pragma once
+// Where bytes live.
+#include <compare>
+#include <cstddef>
+#include <cstdint>
+#include <string>
+
+namespace reprise {
+
+struct Device {
+  enum Kind : std::uint8_t { CPU, CUDA } kind = CPU;
+  int index = 0;
+  static Device cpu() { return {CPU, 0}; }
+  static Device cuda(int index = 0) { return {CUDA, index}; }
+  friend auto operator<=>(const Device&, const Device&) = default;
+};
+inline constexpr int kDeviceKindCount = 2;
+
+// "cpu", "cuda:0"
+std::string to_string(Device device);
+
+constexpr std::size_t MiB(std::size_t n) { return n << 20; }
+constexpr std::size_t GiB(std::size_t n) { return n << 30; }
+
+// The services a backend gives for one kind of device; the only virtual calls between core and a backend.
+struct DeviceServices {
+  virtual ~DeviceServices() = default;
+  // At least `bytes` bytes, 64-byte aligned. Throws OutOfMemory when the device has none left; the meter and
+  // the limit are the caller's business (core/memory.h).
+  virtual void* allocate(std::size_t bytes) = 0;
+  virtual void release(void* data, std::size_t bytes) noexcept = 0;
+  // Bytes taken from the system: live and cached.
+  virtual std::size_t reserved() const = 0;
+  // Gives cached bytes back until `reserved()` is at most `target`, or nothing cached is left.
+  virtual void trim(std::size_t target) = 0;
+  virtual void copy(void* to, const void* from, std::size_t bytes) = 0;
+  virtual void synchronize() = 0;
+};
+
+// Throws UserError for a device that this program cannot use ("no CUDA device: ...").
+DeviceServices& services(Device device);
+
+}  // namespace reprise

@@ -1,0 +1,67 @@
+#pragma once
+// Shapes: up to 8 extents, outermost first, stored inline.
+#include <array>
+#include <cstdint>
+#include <initializer_list>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace reprise {
+
+class Shape {
+ public:
+  static constexpr int kMaxRank = 8;
+
+  Shape() = default;  // rank 0: a scalar, one element
+  // Throw UserError for a negative extent, more than kMaxRank extents or more than 2^62 elements.
+  Shape(std::initializer_list<std::int64_t> extents);
+  Shape(std::span<const std::int64_t> extents);
+  Shape(const std::vector<std::int64_t>& extents) : Shape(std::span<const std::int64_t>(extents)) {}
+
+  // A negative dim counts from the end, as in PyTorch; out of range is a UserError.
+  std::int64_t operator[](int dim) const;
+  int rank() const { return rank_; }
+  std::int64_t numel() const {
+    std::int64_t product = 1;
+    for (int i = 0; i < rank_; ++i) product *= extents_[static_cast<std::size_t>(i)];
+    return product;
+  }
+  std::span<const std::int64_t> extents() const { return {extents_.data(), static_cast<std::size_t>(rank_)}; }
+
+  // A copy with one extent replaced, appended or removed.
+  Shape with(int dim, std::int64_t extent) const;
+  Shape append(std::int64_t extent) const;
+  Shape without(int dim) const;
+
+  friend bool operator==(const Shape& a, const Shape& b) {
+    if (a.rank_ != b.rank_) return false;
+    for (int i = 0; i < a.rank_; ++i)
+      if (a.extents_[static_cast<std::size_t>(i)] != b.extents_[static_cast<std::size_t>(i)]) return false;
+    return true;
+  }
+
+ private:
+  std::array<std::int64_t, kMaxRank> extents_;  // only the first rank_ are meaningful
+  int rank_ = 0;
+};
+
+// "[2, 3]"
+std::string to_string(const Shape& shape);
+
+// dim counted from the front for a tensor of this rank; UserError naming the op when out of range.
+int normalize_dim(const char* op, int dim, int rank);
+
+// A list of dimensions, as arguments of reductions and permute.
+class Dims {
+ public:
+  Dims(std::int64_t dim);
+  Dims(std::initializer_list<std::int64_t> dims);
+  std::span<const std::int64_t> values() const { return {values_.data(), static_cast<std::size_t>(count_)}; }
+
+ private:
+  std::array<std::int64_t, Shape::kMaxRank> values_;
+  int count_ = 0;
+};
+
+}  // namespace reprise
