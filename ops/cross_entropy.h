@@ -1,0 +1,38 @@
+#pragma once
+// cross_entropy: the mean over the positions that count of
+//   (1 - s) (lse - x[target]) + s (lse - mean(x)),   lse = log(sum(exp(x))), s = label_smoothing
+//
+// logits [.., classes] (PyTorch has classes second), targets i64 of the leading shape, in [0, classes) or
+// ignore_index; loss: a scalar of statistics_dtype (statistics.h); NaN when every target is ignored. lse is a
+// second output [..], not differentiable, of the same dtype, so that the gradient needs no second pass: saves
+// logits, targets, lse. UserError for a target out of range, naming its place; the gradient op has no
+// gradient.
+#include <cstdint>
+
+#include "reprise/core/kernel_slot.h"
+#include "reprise/core/tensor.h"
+
+namespace reprise {
+
+struct CrossEntropyOptions {
+  std::int64_t ignore_index = -100;
+  double label_smoothing = 0.0;
+};
+Tensor cross_entropy(Tensor logits, Tensor targets, CrossEntropyOptions options = {});
+
+// All by the logits' dtype. Targets have been checked; positions = targets.numel.
+struct CrossEntropyArgs {
+  ConstView logits, targets;
+  View loss, lse;
+  CrossEntropyOptions options;
+};
+// dlogits = dloss / count ((exp(x - lse) - s / classes) - (1 - s) [class = target]), 0 where ignored.
+struct CrossEntropyBackwardArgs {
+  ConstView dloss, logits, targets, lse;
+  View dlogits;
+  CrossEntropyOptions options;
+};
+extern KernelSlot<CrossEntropyArgs> cross_entropy_slot;
+extern KernelSlot<CrossEntropyBackwardArgs> cross_entropy_backward_slot;
+
+}  // namespace reprise

@@ -1,0 +1,17 @@
+#pragma once
+// mse_loss: mean((a - b)^2). Shapes and dtypes equal (UserError: a broadcast here is most often a mistake);
+// loss: a scalar of the same dtype. Saves both where one needs a gradient.
+#include "reprise/core/kernel_slot.h"
+#include "reprise/core/tensor.h"
+
+namespace reprise {
+
+Tensor mse_loss(Tensor a, Tensor b);
+
+struct MseLossArgs {
+  ConstView a, b;
+  View loss;
+};
+extern KernelSlot<MseLossArgs> mse_loss_slot;  // by a's dtype
+
+}  // namespace reprise
