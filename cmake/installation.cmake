@@ -1,0 +1,21 @@
+# cmake --install: the library, its headers, the program, and what find_package(reprise) reads.
+include(CMakePackageConfigHelpers)
+
+set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/reprise)
+
+install(TARGETS reprise EXPORT reprise_targets)
+install(EXPORT reprise_targets NAMESPACE reprise:: FILE reprise-targets.cmake DESTINATION ${package_dir})
+if(TARGET reprise_cli)
+  install(TARGETS reprise_cli)
+endif()
+
+# The backends' headers stay inside: programs reach a backend through ops.
+install(DIRECTORY core autograd ops checkpoint nn optim data
+        DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/reprise FILES_MATCHING PATTERN "*.h")
+install(FILES reprise.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/reprise)
+
+configure_package_config_file(cmake/reprise-config.cmake.in ${PROJECT_BINARY_DIR}/reprise-config.cmake
+                              INSTALL_DESTINATION ${package_dir})
+write_basic_package_version_file(${PROJECT_BINARY_DIR}/reprise-config-version.cmake COMPATIBILITY SameMinorVersion)
+install(FILES ${PROJECT_BINARY_DIR}/reprise-config.cmake ${PROJECT_BINARY_DIR}/reprise-config-version.cmake
+        DESTINATION ${package_dir})

@@ -1,0 +1,48 @@
+# Run by ctest at its start: one entry for each test file of `binary`. `tags`, when not empty, are the only Catch2 tags
+# to run. Catch2's --filenames-as-tags gives each test case the tag [#file] of its file.
+#
+# The tests run with OMP_WAIT_POLICY=passive since several share the cores.
+
+# The files that hold a test case which `filter` selects.
+function(files_with filter result)
+  execute_process(COMMAND ${binary} --filenames-as-tags --list-tags ${filter} OUTPUT_VARIABLE listing
+                  COMMAND_ERROR_IS_FATAL ANY)
+  string(REGEX MATCHALL "\\[#[^]]+\\]" found "${listing}")
+  string(REGEX REPLACE "\\[#([^]]+)\\]" "\\1" found "${found}")
+  set(${result} ${found} PARENT_SCOPE)
+endfunction()
+
+function(add_file_test name filter)
+  add_test(${name} ${binary} --filenames-as-tags --warn NoTests ${filter})
+  set_tests_properties(${name} PROPERTIES ENVIRONMENT "OMP_WAIT_POLICY=passive" ${ARGN})
+endfunction()
+
+if(NOT EXISTS ${binary})
+  add_test(reprise_tests_not_built ${binary})
+  return()
+endif()
+
+if(tags)
+  foreach(tag ${tags})
+    files_with("${tag}~[slow]" files)
+    foreach(file ${files})
+      list(APPEND filter_of_${file} "[#${file}]${tag}~[slow]")
+      list(APPEND tagged_files ${file})
+    endforeach()
+  endforeach()
+  list(REMOVE_DUPLICATES tagged_files)
+  foreach(file ${tagged_files})
+    list(JOIN filter_of_${file} "," filter)
+    add_file_test(${file} ${filter} TIMEOUT 900)
+  endforeach()
+  return()
+endif()
+
+files_with("~[slow]" files)
+foreach(file ${files})
+  add_file_test(${file} "[#${file}]~[slow]" TIMEOUT 600)
+endforeach()
+files_with("[slow]" files)
+foreach(file ${files})
+  add_file_test(${file}.slow "[#${file}][slow]" LABELS slow TIMEOUT 3600)
+endforeach()
