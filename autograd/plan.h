@@ -43,8 +43,8 @@ struct TraceNode {
   std::vector<std::int32_t> inputs, outputs, saved;  // values
   std::size_t workspace = 0;
   double flops = 0;
-  bool keep = false;     // never replayed
-  bool tracked = false;  // has a gradient
+  bool keep = false;                   // never replayed
+  bool tracked = false;                // has a gradient
   std::shared_ptr<const Op> instance;  // not in the file: a loaded trace can be planned, not simulated
 };
 

@@ -84,13 +84,15 @@ class [[nodiscard]] Tape {
 
   // Gradients with respect to these values of the tape, leaves or not; `.grad` is not touched.
   template <std::size_t N>
-  std::array<Tensor, N> gradients(const Tensor& loss, const Tensor (&inputs)[N], GradientOptions options = {}) {
+  std::array<Tensor, N> gradients(const Tensor& loss, const Tensor (&inputs)[N],
+                                  GradientOptions options = {}) {
     std::vector<Tensor> list = gradients(loss, std::span<const Tensor>(inputs, N), std::move(options));
     std::array<Tensor, N> result;
     for (std::size_t i = 0; i < N; ++i) result[i] = std::move(list[i]);
     return result;
   }
-  std::vector<Tensor> gradients(const Tensor& loss, std::span<const Tensor> inputs, GradientOptions options = {});
+  std::vector<Tensor> gradients(const Tensor& loss, std::span<const Tensor> inputs,
+                                GradientOptions options = {});
 
   void set_observer(Observer* observer);
   // Nodes and values so far; the events of a whole step come from checkpoint::trace.

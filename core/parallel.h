@@ -21,7 +21,9 @@ void parallel_for(std::int64_t count, std::int64_t grain, Body&& body) {
   using Function = std::remove_reference_t<Body>;
   detail::parallel_for(
       count, grain,
-      [](void* context, std::int64_t begin, std::int64_t end) { (*static_cast<Function*>(context))(begin, end); },
+      [](void* context, std::int64_t begin, std::int64_t end) {
+        (*static_cast<Function*>(context))(begin, end);
+      },
       const_cast<void*>(static_cast<const void*>(&body)));
 }
 

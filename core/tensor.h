@@ -68,9 +68,9 @@ class Tensor {
   static Tensor zeros(const Shape& shape, TensorOptions options = {});
   static Tensor ones(const Shape& shape, TensorOptions options = {});
   static Tensor full(const Shape& shape, double value, TensorOptions options = {});
-  static Tensor arange(std::int64_t n, TensorOptions options = {});             // 0, 1, ..., n - 1
-  static Tensor randn(const Shape& shape, TensorOptions options = {});          // normal(0, 1)
-  static Tensor rand(const Shape& shape, TensorOptions options = {});           // uniform in [0, 1)
+  static Tensor arange(std::int64_t n, TensorOptions options = {});     // 0, 1, ..., n - 1
+  static Tensor randn(const Shape& shape, TensorOptions options = {});  // normal(0, 1)
+  static Tensor rand(const Shape& shape, TensorOptions options = {});   // uniform in [0, 1)
   // Copies `data`, converting to options.dtype where it differs. UserError when the counts differ.
   template <class T>
   static Tensor from(std::span<const T> data, const Shape& shape, TensorOptions options = {}) {
@@ -99,7 +99,7 @@ class Tensor {
   // UserError for a dtype that carries no gradient and for a value made by ops (detach() it first).
   void set_requires_grad(bool requires_grad) const;
   bool is_leaf() const { return !impl_ || impl_->leaf; }
-  Tensor grad() const;                  // undefined until a backward reached this leaf
+  Tensor grad() const;                   // undefined until a backward reached this leaf
   void set_grad(Tensor gradient) const;  // UserError when shape or dtype differ; undefined releases it
 
   std::string_view name() const;
