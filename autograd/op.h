@@ -71,13 +71,24 @@ struct Op {
 // node to the recording tape if there is one, and lets go of the inputs. When it throws, nothing has changed.
 std::vector<Tensor> record(std::shared_ptr<const Op> op, std::vector<Tensor> inputs);
 
-// The first output; moves the inputs on, where a braced list would copy them.
+// A vector of these tensors, moved, where a braced list would copy them.
+template <std::same_as<Tensor>... Tensors>
+std::vector<Tensor> tensors(Tensors... items) {
+  std::vector<Tensor> list;
+  list.reserve(sizeof...(items));
+  (list.push_back(std::move(items)), ...);
+  return list;
+}
+
+// The first output; lets go of the inputs.
 template <std::derived_from<Op> O, std::same_as<Tensor>... Inputs>
 Tensor record(O op, Inputs... inputs) {
-  std::vector<Tensor> list;
-  list.reserve(sizeof...(inputs));
-  (list.push_back(std::move(inputs)), ...);
-  return std::move(record(std::make_shared<const O>(std::move(op)), std::move(list)).front());
+  return std::move(record(std::make_shared<const O>(std::move(op)), tensors(std::move(inputs)...)).front());
+}
+// The same with an instance that many calls share.
+template <std::same_as<Tensor>... Inputs>
+Tensor record(const std::shared_ptr<const Op>& op, Inputs... inputs) {
+  return std::move(record(op, tensors(std::move(inputs)...)).front());
 }
 
 // While one lives on this thread nothing is recorded and nothing made is tracked.

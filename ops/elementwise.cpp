@@ -1,0 +1,128 @@
+#include "reprise/ops/elementwise.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace reprise {
+namespace {
+
+void require_operands(std::string_view op, const ValueInfo& x, Operands operands) {
+  if (is_floating(x.dtype) || operands == Operands::any) return;
+  if (operands == Operands::numbers && (x.dtype == DType::i32 || x.dtype == DType::i64)) return;
+  throw UserError(fmt::format("{}: dtype {} is not one it computes in: convert with .to(DType::f32)", op,
+                              to_string(x.dtype)));
+}
+
+Saved saved_by(GradientReads reads) {
+  switch (reads) {
+    case GradientReads::nothing:
+      return {};
+    case GradientReads::input:
+      return {.inputs = {0}, .outputs = {}};
+    case GradientReads::output:
+      return {.inputs = {}, .outputs = {0}};
+  }
+  return {};
+}
+
+double per_element(double flops, const Shape& shape) { return flops * static_cast<double>(shape.numel()); }
+
+}  // namespace
+
+Shape broadcast_shapes(std::string_view op, const Shape& a, const Shape& b) {
+  if (a == b) return a;
+  const std::span<const std::int64_t> x = a.extents(), y = b.extents();
+  const std::size_t rank = std::max(x.size(), y.size());
+  std::array<std::int64_t, Shape::kMaxRank> extents;
+  for (std::size_t i = 0; i < rank; ++i) {  // i counts from the last dimension
+    const std::int64_t p = i < x.size() ? x[x.size() - 1 - i] : 1;
+    const std::int64_t q = i < y.size() ? y[y.size() - 1 - i] : 1;
+    if (p != q && p != 1 && q != 1)
+      throw UserError(fmt::format("{}: shapes {} and {} do not broadcast", op, to_string(a), to_string(b)));
+    extents[rank - 1 - i] = p == 1 ? q : p;
+  }
+  return Shape(std::span<const std::int64_t>(extents.data(), rank));
+}
+
+void require_floating(std::string_view op, const ValueInfo& x) { require_operands(op, x, Operands::floating); }
+
+void require_same_dtype(std::string_view op, const ValueInfo& a, const ValueInfo& b) {
+  if (a.dtype != b.dtype)
+    throw UserError(fmt::format("{}: dtypes {} and {} differ: convert one with .to(DType)", op, to_string(a.dtype),
+                                to_string(b.dtype)));
+}
+
+void require_same_device(std::string_view op, const ValueInfo& a, const ValueInfo& b) {
+  if (a.device != b.device)
+    throw UserError(fmt::format("{}: devices {} and {} differ: move one with .to(Device)", op, to_string(a.device),
+                                to_string(b.device)));
+}
+
+void require_same_shape(std::string_view op, const ValueInfo& a, const ValueInfo& b) {
+  if (!(a.shape == b.shape))
+    throw UserError(fmt::format("{}: shapes {} and {} differ", op, to_string(a.shape), to_string(b.shape)));
+}
+
+std::vector<ValueInfo> UnaryOp::infer(std::span<const ValueInfo> in) const {
+  require_operands(name_, in[0], operands_);
+  return {in[0]};
+}
+void UnaryOp::forward(std::span<const ConstView> in, std::span<const View> out,
+                      std::span<std::byte> workspace) const {
+  slot_->run({in[0], out[0]}, workspace, in[0].info->device, in[0].info->dtype);
+}
+Saved UnaryOp::saves(Needs) const { return saved_by(reads_); }
+double UnaryOp::flops(std::span<const ValueInfo> in) const { return per_element(flops_per_element_, in[0].shape); }
+
+std::string ScalarOp::attributes() const { return fmt::format("value={}", value_); }
+std::vector<ValueInfo> ScalarOp::infer(std::span<const ValueInfo> in) const {
+  require_operands(name_, in[0], operands_);
+  if (!is_floating(in[0].dtype) && static_cast<double>(static_cast<std::int64_t>(value_)) != value_)
+    throw UserError(fmt::format("{}: {} is no whole number but the tensor is {}: convert with .to(DType::f32)", name_,
+                                value_, to_string(in[0].dtype)));
+  return {in[0]};
+}
+void ScalarOp::forward(std::span<const ConstView> in, std::span<const View> out,
+                       std::span<std::byte> workspace) const {
+  slot_->run({in[0], value_, out[0]}, workspace, in[0].info->device, in[0].info->dtype);
+}
+Saved ScalarOp::saves(Needs) const { return saved_by(reads_); }
+double ScalarOp::flops(std::span<const ValueInfo> in) const {
+  return per_element(flops_per_element_, in[0].shape);
+}
+
+std::vector<ValueInfo> BinaryOp::infer(std::span<const ValueInfo> in) const {
+  require_same_device(name_, in[0], in[1]);
+  require_same_dtype(name_, in[0], in[1]);
+  require_operands(name_, in[0], operands_);
+  return {{broadcast_shapes(name_, in[0].shape, in[1].shape), in[0].dtype, in[0].device}};
+}
+void BinaryOp::forward(std::span<const ConstView> in, std::span<const View> out,
+                       std::span<std::byte> workspace) const {
+  slot_->run({in[0], in[1], out[0]}, workspace, in[0].info->device, in[0].info->dtype);
+}
+double BinaryOp::flops(std::span<const ValueInfo> in) const {
+  return per_element(flops_per_element_, broadcast_shapes(name_, in[0].shape, in[1].shape));
+}
+
+std::vector<ValueInfo> GradientOp::infer(std::span<const ValueInfo> in) const {
+  require_same_device(name_, in[0], in[1]);
+  require_same_dtype(name_, in[0], in[1]);
+  require_same_shape(name_, in[0], in[1]);
+  require_floating(name_, in[0]);
+  return {in[0]};
+}
+void GradientOp::forward(std::span<const ConstView> in, std::span<const View> out,
+                         std::span<std::byte> workspace) const {
+  slot_->run({in[0], in[1], out[0]}, workspace, in[0].info->device, in[0].info->dtype);
+}
+Saved GradientOp::saves(Needs needs) const {
+  if (needs(1)) return {.inputs = {0, 1}, .outputs = {}};
+  return {.inputs = {1}, .outputs = {}};
+}
+double GradientOp::flops(std::span<const ValueInfo> in) const {
+  return per_element(flops_per_element_, in[0].shape);
+}
+
+}  // namespace reprise

@@ -1,0 +1,76 @@
+#include "reprise/ops/sum_to.h"
+
+#include <fmt/format.h>
+
+#include "reprise/ops/elementwise.h"
+
+namespace reprise {
+
+constinit KernelSlot<SumArgs> sum_slot{"sum"};
+constinit KernelSlot<BroadcastToArgs> broadcast_to_slot{"broadcast_to"};
+
+namespace {
+
+void require_broadcastable(std::string_view op, const Shape& from, const Shape& to) {
+  if (!(broadcast_shapes(op, from, to) == to))
+    throw UserError(fmt::format("{}: shape {} does not broadcast to {}", op, to_string(from), to_string(to)));
+}
+
+// `shape` with extents of 1 in front, until it has this rank.
+Shape padded(const Shape& shape, int rank) {
+  std::vector<std::int64_t> extents(static_cast<std::size_t>(rank - shape.rank()), 1);
+  extents.insert(extents.end(), shape.extents().begin(), shape.extents().end());
+  return Shape(extents);
+}
+
+struct SumTo final : Op {
+  Shape shape;
+  explicit SumTo(const Shape& s) : shape(s) {}
+  std::string_view name() const override { return "sum_to"; }
+  std::string attributes() const override { return "shape=" + to_string(shape); }
+  std::vector<ValueInfo> infer(std::span<const ValueInfo> in) const override {
+    require_broadcastable("sum_to", shape, in[0].shape);
+    return {{shape, in[0].dtype, in[0].device}};
+  }
+  void forward(std::span<const ConstView> in, std::span<const View> out,
+               std::span<std::byte> workspace) const override {
+    const ValueInfo& x = *in[0].info;
+    sum_slot.run({in[0], out[0], padded(shape, x.shape.rank())}, workspace, x.device, x.dtype);
+  }
+  std::vector<Tensor> backward(const Context& context, std::span<const Tensor> gradients) const override {
+    return tensors(broadcast_to(gradients[0], context.infos[0].shape));
+  }
+  double flops(std::span<const ValueInfo> in) const override { return static_cast<double>(in[0].shape.numel()); }
+};
+
+struct BroadcastTo final : Op {
+  Shape shape;
+  explicit BroadcastTo(const Shape& s) : shape(s) {}
+  std::string_view name() const override { return "broadcast_to"; }
+  std::string attributes() const override { return "shape=" + to_string(shape); }
+  std::vector<ValueInfo> infer(std::span<const ValueInfo> in) const override {
+    require_broadcastable("broadcast_to", in[0].shape, shape);
+    return {{shape, in[0].dtype, in[0].device}};
+  }
+  void forward(std::span<const ConstView> in, std::span<const View> out,
+               std::span<std::byte> workspace) const override {
+    broadcast_to_slot.run({in[0], out[0]}, workspace, in[0].info->device, in[0].info->dtype);
+  }
+  std::vector<Tensor> backward(const Context& context, std::span<const Tensor> gradients) const override {
+    return tensors(sum_to(gradients[0], context.infos[0].shape));
+  }
+};
+
+}  // namespace
+
+Tensor sum_to(Tensor x, const Shape& shape) {
+  if (x.shape() == shape) return x;
+  return record(SumTo(shape), std::move(x));
+}
+
+Tensor broadcast_to(Tensor x, const Shape& shape) {
+  if (x.shape() == shape) return x;
+  return record(BroadcastTo(shape), std::move(x));
+}
+
+}  // namespace reprise
