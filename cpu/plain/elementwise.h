@@ -1,0 +1,99 @@
+#pragma once
+// The loops of the element-wise kernels. `f` is applied to each element, in the type T.
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+#include "reprise/cpu/strided_loop.h"
+#include "reprise/ops/elementwise.h"
+
+namespace reprise::cpu {
+
+template <class Args>
+using Run = void (*)(const Args&, std::span<std::byte>);
+
+// One kernel, compiled for the floating types.
+template <class Args>
+void fill_floating(KernelSlot<Args>& slot, Run<Args> f32, Run<Args> f64) {
+  slot.fill_plain(DType::f32, {f32});
+  slot.fill_plain(DType::f64, {f64});
+}
+// ... and for the integers that are computed with.
+template <class Args>
+void fill_integers(KernelSlot<Args>& slot, Run<Args> i32, Run<Args> i64) {
+  slot.fill_plain(DType::i32, {i32});
+  slot.fill_plain(DType::i64, {i64});
+}
+// One kernel that reads the dtype itself.
+template <class Args>
+void fill_every_dtype(KernelSlot<Args>& slot, Run<Args> run) {
+  for (int i = 0; i < kDTypeCount; ++i) slot.fill_plain(static_cast<DType>(i), {run});
+}
+
+// For kernels that only move elements: calls f with an unsigned integer as wide as the dtype.
+template <class F>
+void with_word(DType dtype, F f) {
+  switch (size_of(dtype)) {
+    case 1:
+      return f(std::uint8_t{});
+    case 2:
+      return f(std::uint16_t{});
+    case 4:
+      return f(std::uint32_t{});
+    default:
+      return f(std::uint64_t{});
+  }
+}
+
+// y[i] = f(x[i])
+template <class T, class F>
+void map(const ConstView& x_view, const View& y_view, F f) {
+  const T* x = x_view.as<T>();
+  T* y = y_view.as<T>();
+  parallel_for(y_view.info->shape.numel(), kGrain, [=](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t i = begin; i < end; ++i) y[i] = f(x[i]);
+  });
+}
+
+// dx[i] = f(gradient[i], saved[i])
+template <class T, class F>
+void map(const GradientArgs& args, F f) {
+  const T* gradient = args.gradient.as<T>();
+  const T* saved = args.saved.as<T>();
+  T* dx = args.dx.as<T>();
+  parallel_for(args.dx.info->shape.numel(), kGrain, [=](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t i = begin; i < end; ++i) dx[i] = f(gradient[i], saved[i]);
+  });
+}
+
+// y = f(a, b), broadcasting; R is the type of y.
+template <class T, class R = T, class F>
+void map_broadcast(const BinaryArgs& args, F f) {
+  const Shape& shape = args.y.info->shape;
+  const T* a = args.a.as<T>();
+  const T* b = args.b.as<T>();
+  R* y = args.y.as<R>();
+  const std::int64_t count = shape.numel();
+  if (args.a.info->shape == shape && args.b.info->shape == shape) {
+    parallel_for(count, kGrain, [=](std::int64_t begin, std::int64_t end) {
+      for (std::int64_t i = begin; i < end; ++i) y[i] = f(a[i], b[i]);
+    });
+    return;
+  }
+  const StridedLoop<2> loop(shape, {broadcast_strides(args.a.info->shape, shape),
+                                    broadcast_strides(args.b.info->shape, shape)});
+  if (loop.rows == 1) {  // one operand is a single element
+    parallel_for(count, kGrain, [=](std::int64_t begin, std::int64_t end) {
+      for (std::int64_t i = begin; i < end; ++i) y[i] = f(a[i * loop.step(0)], b[i * loop.step(1)]);
+    });
+    return;
+  }
+  loop.for_each_row([=](std::int64_t first, const std::array<std::int64_t, 2>& offsets) {
+    const T* row_a = a + offsets[0];
+    const T* row_b = b + offsets[1];
+    for (std::int64_t i = 0; i < loop.length; ++i)
+      y[first + i] = f(row_a[i * loop.step(0)], row_b[i * loop.step(1)]);
+  });
+}
+
+}  // namespace reprise::cpu

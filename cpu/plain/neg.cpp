@@ -1,0 +1,21 @@
+#include "reprise/ops/neg.h"
+
+#include "reprise/cpu/plain/elementwise.h"
+#include "reprise/cpu/plain/slots.h"
+
+namespace reprise::cpu {
+namespace {
+
+template <class T>
+void neg(const UnaryArgs& args, std::span<std::byte>) {
+  map<T>(args.x, args.y, [](T x) { return -x; });
+}
+
+}  // namespace
+
+void fill_neg() {
+  fill_floating(neg_slot, neg<float>, neg<double>);
+  fill_integers(neg_slot, neg<std::int32_t>, neg<std::int64_t>);
+}
+
+}  // namespace reprise::cpu

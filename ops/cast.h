@@ -1,0 +1,17 @@
+#pragma once
+// cast(x, dtype): the elements converted, between any two dtypes; x itself where the dtype is the same. Floating to
+// floating rounds to nearest even, floating to integer truncates, anything to boolean is != 0. Gradient: g cast
+// back, where both dtypes are floating. Nothing is saved.
+#include "reprise/autograd/op.h"
+
+namespace reprise {
+
+struct CastArgs {
+  ConstView x;
+  View y;
+};
+extern KernelSlot<CastArgs> cast_slot;  // by x's dtype
+
+Tensor cast(Tensor x, DType dtype);
+
+}  // namespace reprise

@@ -1,0 +1,68 @@
+#include "reprise/ops/reshape.h"
+
+#include <fmt/format.h>
+
+namespace reprise {
+namespace {
+
+// `shape` with the extent that is -1, if one is, found from the number of elements.
+Shape resolve(const Shape& shape, const Shape& x) {
+  int unknown = -1;
+  std::int64_t known = 1;
+  for (int d = 0; d < shape.rank(); ++d) {
+    const std::int64_t extent = shape.extents()[static_cast<std::size_t>(d)];
+    if (extent != -1) {
+      known *= extent;
+    } else if (unknown == -1) {
+      unknown = d;
+    } else {
+      throw UserError(fmt::format("reshape: {}: only one extent may be -1", to_string(shape)));
+    }
+  }
+  if (unknown == -1) return shape;
+  if (known == 0 || x.numel() % known != 0)
+    throw UserError(fmt::format("reshape: the {} elements of {} do not fit into {}", x.numel(), to_string(x),
+                                to_string(shape)));
+  return shape.with(unknown, x.numel() / known);
+}
+
+struct Reshape final : Op {
+  Shape shape;
+  explicit Reshape(const Shape& s) : shape(s) {}
+  std::string_view name() const override { return "reshape"; }
+  std::string attributes() const override { return "shape=" + to_string(shape); }
+  std::vector<ValueInfo> infer(std::span<const ValueInfo> in) const override {
+    if (in[0].shape.numel() != shape.numel())
+      throw UserError(fmt::format("reshape: {} has {} elements, {} has {}", to_string(in[0].shape),
+                                  in[0].shape.numel(), to_string(shape), shape.numel()));
+    return {{shape, in[0].dtype, in[0].device}};
+  }
+  std::optional<Alias> alias(std::span<const ValueInfo>) const override { return Alias{0, 0}; }
+  void forward(std::span<const ConstView>, std::span<const View>, std::span<std::byte>) const override {}
+  std::vector<Tensor> backward(const Context& context, std::span<const Tensor> gradients) const override {
+    return tensors(reshape(gradients[0], context.infos[0].shape));
+  }
+};
+
+}  // namespace
+
+Tensor reshape(Tensor x, const Shape& shape) {
+  if (x.shape() == shape) return x;
+  const Shape resolved = resolve(shape, x.shape());
+  if (x.shape() == resolved) return x;
+  return record(Reshape(resolved), std::move(x));
+}
+
+Tensor flatten(Tensor x, int start) {
+  const Shape& shape = x.shape();
+  if (shape.rank() == 0) return reshape(std::move(x), {1});
+  const auto first = static_cast<std::size_t>(normalize_dim("flatten", start, shape.rank()));
+  std::vector<std::int64_t> extents(shape.extents().begin(),
+                                    shape.extents().begin() + static_cast<std::ptrdiff_t>(first));
+  std::int64_t rest = 1;
+  for (const std::int64_t extent : shape.extents().subspan(first)) rest *= extent;
+  extents.push_back(rest);
+  return reshape(std::move(x), Shape(extents));
+}
+
+}  // namespace reprise
