@@ -33,11 +33,17 @@ struct DeviceServices {
   virtual std::size_t reserved() const = 0;
   // Gives cached bytes back until `reserved()` is at most `target`, or nothing cached is left.
   virtual void trim(std::size_t target) = 0;
+  // From here on `allocate` gives cached bytes back rather than let `reserved()` pass this, and throws OutOfMemory where
+  // that is not enough. (By at most 16 MiB it may pass: blocks are rounded up, and the limit on live bytes is exact.)
+  virtual void set_limit(std::size_t) {}
   virtual void copy(void* to, const void* from, std::size_t bytes) = 0;
   virtual void synchronize() = 0;
 };
 
 // Throws UserError for a device that this program cannot use ("no CUDA device: ...").
 DeviceServices& services(Device device);
+
+// The cpu backend's (cpu/services.cpp).
+DeviceServices& cpu_services();
 
 }  // namespace reprise

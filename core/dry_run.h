@@ -23,6 +23,7 @@ class [[nodiscard]] DryRun {
 
 // Is this thread in a dry run?
 bool is_dry_run();
+std::uint64_t current_dry_run();  // its number, as in Storage::dry_run; 0: none
 
 // The gradient of a leaf as this thread sees it: in a dry run an overlay that starts as the real one and is
 // forgotten at the end. All reads and writes of `.grad` go through these two.

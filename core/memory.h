@@ -15,6 +15,7 @@ namespace reprise::memory {
 enum class Tag : std::uint8_t { parameter, gradient, optimizer, activation, replay, workspace, data };
 inline constexpr int kTagCount = 7;
 std::string_view to_string(Tag tag);
+std::string format_bytes(std::size_t bytes);  // "1.5 MiB"
 
 std::size_t live(Device device);
 std::size_t peak(Device device);
@@ -24,7 +25,8 @@ std::map<std::string, std::size_t> by_tag(Device device);       // live bytes, t
 std::map<std::string, std::size_t> peak_by_tag(Device device);  // what was live when the peak was reached
 // The peak of everything but the tag data, which a loader's prefetch thread changes whenever it likes.
 std::size_t peak_without_data(Device device);
-// From here on an allocation that would take live or reserved bytes above the limit throws OutOfMemory.
+// From here on an allocation that would take live bytes above the limit throws OutOfMemory. Cached bytes are given back
+// rather than let reserved bytes pass it; where rounding blocks up is all that does, they may by up to 16 MiB.
 void set_limit(Device device, std::size_t bytes);
 std::size_t limit(Device device);  // SIZE_MAX: none
 

@@ -28,6 +28,7 @@ struct Storage {
   memory::Tag tag = memory::Tag::activation;
   bool dry = false;
   std::uint64_t dry_run = 0;  // the dry run that counts it
+  bool counted = true;        // its bytes are in the meter until it dies
   SlotTable* table = nullptr;
   std::int32_t slot = -1;
 

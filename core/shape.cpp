@@ -1,0 +1,77 @@
+#include "reprise/core/shape.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include "reprise/core/error.h"
+
+namespace reprise {
+
+namespace {
+
+constexpr std::int64_t kMaxElements = std::int64_t{1} << 62;
+
+}  // namespace
+
+Shape::Shape(std::initializer_list<std::int64_t> extents)
+    : Shape(std::span<const std::int64_t>(extents.begin(), extents.size())) {}
+
+Shape::Shape(std::span<const std::int64_t> extents) {
+  if (extents.size() > static_cast<std::size_t>(kMaxRank))
+    throw UserError(fmt::format("a shape has at most {} extents, not {}: [{}]", kMaxRank, extents.size(),
+                                fmt::join(extents, ", ")));
+  std::int64_t product = 1;  // of the extents that are not zero: a zero must not hide an overflow
+  for (std::int64_t extent : extents) {
+    if (extent < 0) throw UserError(fmt::format("shape [{}] has a negative extent", fmt::join(extents, ", ")));
+    if (extent > 0 && product > kMaxElements / extent)
+      throw UserError(fmt::format("shape [{}] has more than 2^62 elements", fmt::join(extents, ", ")));
+    if (extent > 0) product *= extent;
+    extents_[static_cast<std::size_t>(rank_++)] = extent;
+  }
+}
+
+std::int64_t Shape::operator[](int dim) const {
+  const int place = dim < 0 ? dim + rank_ : dim;
+  if (place < 0 || place >= rank_)
+    throw UserError(fmt::format("dimension {} of shape {}, which has {}", dim, to_string(*this), rank_));
+  return extents_[static_cast<std::size_t>(place)];
+}
+
+Shape Shape::with(int dim, std::int64_t extent) const {
+  (*this)[dim];
+  std::array<std::int64_t, kMaxRank> extents = extents_;
+  extents[static_cast<std::size_t>(dim < 0 ? dim + rank_ : dim)] = extent;
+  return Shape(std::span<const std::int64_t>(extents.data(), static_cast<std::size_t>(rank_)));
+}
+
+Shape Shape::append(std::int64_t extent) const {
+  std::vector<std::int64_t> extents(extents_.begin(), extents_.begin() + rank_);
+  extents.push_back(extent);
+  return Shape(extents);
+}
+
+Shape Shape::without(int dim) const {
+  (*this)[dim];
+  std::vector<std::int64_t> extents(extents_.begin(), extents_.begin() + rank_);
+  extents.erase(extents.begin() + (dim < 0 ? dim + rank_ : dim));
+  return Shape(extents);
+}
+
+std::string to_string(const Shape& shape) { return fmt::format("[{}]", fmt::join(shape.extents(), ", ")); }
+
+int normalize_dim(const char* op, int dim, int rank) {
+  const int place = dim < 0 ? dim + rank : dim;
+  if (place < 0 || place >= rank)
+    throw UserError(fmt::format("{}: dimension {} is out of range for a tensor with {} dimensions", op, dim, rank));
+  return place;
+}
+
+Dims::Dims(std::int64_t dim) : count_(1) { values_[0] = dim; }
+
+Dims::Dims(std::initializer_list<std::int64_t> dims) {
+  if (dims.size() > static_cast<std::size_t>(Shape::kMaxRank))
+    throw UserError(fmt::format("at most {} dimensions can be listed, not {}", Shape::kMaxRank, dims.size()));
+  for (std::int64_t dim : dims) values_[static_cast<std::size_t>(count_++)] = dim;
+}
+
+}  // namespace reprise

@@ -1,0 +1,182 @@
+#include "reprise/core/tensor.h"
+
+#include <fmt/format.h>
+
+#include "reprise/core/dry_overlay.h"
+#include "reprise/core/dry_run.h"
+#include "reprise/core/object_pool.h"
+
+namespace reprise {
+
+namespace {
+
+const TensorImpl& defined_impl(const Tensor& tensor) {
+  if (!tensor.defined()) throw UserError("this tensor is undefined: nothing was assigned to it");
+  return *tensor.impl();
+}
+
+// The impl of a tensor whose elements can be looked at.
+const TensorImpl& readable_impl(const Tensor& tensor) {
+  const TensorImpl& impl = defined_impl(tensor);
+  if (impl.storage->dry)
+    throw UserError(fmt::format("{} was made in a dry run: it has no values", to_string(impl.info)));
+  return impl;
+}
+
+// The elements in host memory: in place on the CPU, else copied into `copy`.
+const std::byte* host_bytes(const Tensor& tensor, std::vector<std::byte>& copy) {
+  const TensorImpl& impl = readable_impl(tensor);
+  if (impl.info.device.kind == Device::CPU) return impl.data();
+  copy.resize(impl.info.bytes());
+  DeviceServices& backend = services(impl.info.device);
+  if (!copy.empty()) backend.copy(copy.data(), impl.data(), copy.size());
+  backend.synchronize();
+  return copy.data();
+}
+
+void check_dtype(const Tensor& tensor, DType dtype, const char* call) {
+  const TensorImpl& impl = readable_impl(tensor);
+  if (impl.info.dtype != dtype)
+    throw UserError(fmt::format("{}: the tensor is {}, not {}; convert it with to(DType)", call, to_string(impl.info),
+                                to_string(dtype)));
+  if (impl.info.device.kind != Device::CPU)
+    throw UserError(fmt::format("{}: the tensor is {}; move it with to(Device::cpu())", call, to_string(impl.info)));
+}
+
+}  // namespace
+
+std::string to_string(const ValueInfo& info) {
+  std::string text = fmt::format("{}{}", to_string(info.dtype), to_string(info.shape));
+  if (info.device != Device::cpu()) text += " on " + to_string(info.device);
+  return text;
+}
+
+void TensorImpl::destroy(TensorImpl* impl) noexcept {
+  if (impl->leaf) forget_in_dry_run(*impl);
+  impl->~TensorImpl();
+  ObjectPool<TensorImpl>::give(impl);
+}
+
+Ref<TensorImpl> make_impl() { return Ref<TensorImpl>(new (ObjectPool<TensorImpl>::take()) TensorImpl); }
+
+Tensor empty(const ValueInfo& info, memory::Tag tag) {
+  Ref<TensorImpl> impl = make_impl();
+  impl->info = info;
+  impl->storage = allocate(info.bytes(), info.device, tag);
+  return Tensor(std::move(impl));
+}
+
+Tensor empty(const ValueInfo& info) { return empty(info, memory::current_tag()); }
+
+const ValueInfo& Tensor::info() const { return defined_impl(*this).info; }
+
+Residency Tensor::residency() const { return defined() ? Residency::Resident : Residency::Dropped; }
+
+void Tensor::set_requires_grad(bool requires_grad) const {
+  const TensorImpl& impl = defined_impl(*this);
+  if (!impl.leaf)
+    throw UserError(fmt::format("set_requires_grad: {} was made by an op; detach() it first", to_string(impl.info)));
+  if (requires_grad && !is_floating(impl.info.dtype))
+    throw UserError(
+        fmt::format("set_requires_grad: {} carries no gradient; only floating-point tensors do", to_string(impl.info)));
+  if (requires_grad) retag(*impl.storage, memory::Tag::parameter);
+  impl_->requires_grad = requires_grad;
+}
+
+Tensor Tensor::grad() const { return Tensor(gradient_of(defined_impl(*this))); }
+
+void Tensor::set_grad(Tensor gradient) const {
+  const ValueInfo& wanted = info();
+  if (gradient.defined() && gradient.info() != wanted)
+    throw UserError(
+        fmt::format("set_grad: the gradient of {} cannot be {}", to_string(wanted), to_string(gradient.info())));
+  set_gradient(*impl_, std::move(gradient).release());
+}
+
+std::string_view Tensor::name() const {
+  return impl_ && impl_->name ? std::string_view(*impl_->name) : std::string_view();
+}
+
+void Tensor::set_name(std::string name) const {
+  defined_impl(*this);
+  impl_->name = std::make_unique<std::string>(std::move(name));
+}
+
+double Tensor::item_as_double() const {
+  const TensorImpl& impl = readable_impl(*this);
+  if (impl.info.shape.numel() != 1)
+    throw UserError(fmt::format("item: {} has {} elements, not one", to_string(impl.info), impl.info.shape.numel()));
+  return to_vector().front();
+}
+
+double Tensor::at(std::initializer_list<std::int64_t> index) const {
+  const TensorImpl& impl = readable_impl(*this);
+  if (static_cast<int>(index.size()) != impl.info.shape.rank())
+    throw UserError(fmt::format("at: {} needs {} indices, not {}", to_string(impl.info), impl.info.shape.rank(),
+                                index.size()));
+  std::int64_t place = 0;
+  int dim = 0;
+  for (std::int64_t i : index) {
+    const std::int64_t extent = impl.info.shape[dim++];
+    if (i < 0 || i >= extent)
+      throw UserError(fmt::format("at: index {} of dimension {} of {}", i, dim - 1, to_string(impl.info)));
+    place = place * extent + i;
+  }
+  std::vector<std::byte> copy;
+  const std::byte* bytes = host_bytes(*this, copy);
+  double value = 0;
+  convert(bytes + static_cast<std::size_t>(place) * size_of(impl.info.dtype), impl.info.dtype, &value, DType::f64, 1);
+  return value;
+}
+
+std::vector<double> Tensor::to_vector() const {
+  std::vector<std::byte> copy;
+  const std::byte* bytes = host_bytes(*this, copy);
+  std::vector<double> values(static_cast<std::size_t>(numel()));
+  convert(bytes, dtype(), values.data(), DType::f64, numel());
+  return values;
+}
+
+const void* Tensor::readable(DType dtype) const {
+  check_dtype(*this, dtype, "read");
+  return impl_->data();
+}
+
+void* Tensor::writable(DType dtype) const {
+  if (is_dry_run())
+    throw UserError(fmt::format("write: {} cannot be written in a dry run, which leaves no trace; write it outside "
+                                "the step, or state through assign_state",
+                                to_string(info())));
+  check_dtype(*this, dtype, "write");
+  ++impl_->storage->version;
+  return impl_->data();
+}
+
+void assign_state(Tensor& state, Tensor value) {
+  if (!state.defined() || !value.defined() || state.info() != value.info())
+    throw UserError(fmt::format("assign_state: state {} cannot become {}",
+                                state.defined() ? to_string(state.info()) : "undefined",
+                                value.defined() ? to_string(value.info()) : "undefined"));
+  const memory::Tag tag = state.impl()->storage->tag;
+  const bool whole = value.impl().unique() && value.impl()->storage.unique() &&
+                     value.impl()->storage->bytes == value.bytes();
+  if (!whole) {  // someone else holds these bytes
+    const Tensor source = std::move(value);
+    value = empty(source.info(), tag);
+    if (!is_dry_run()) {
+      if (source.impl()->storage->dry)
+        throw UserError("assign_state: the value was made in a dry run: it has no values");
+      if (source.bytes() > 0) services(source.device()).copy(value.impl()->data(), source.impl()->data(), source.bytes());
+    }
+  }
+  if (is_dry_run()) return;
+  Ref<TensorImpl> fresh = make_impl();
+  fresh->info = value.info();
+  fresh->offset = value.impl()->offset;
+  fresh->storage = value.impl()->storage;
+  if (!state.name().empty()) fresh->name = std::make_unique<std::string>(state.name());
+  retag(*fresh->storage, tag);
+  state = Tensor(std::move(fresh));
+}
+
+}  // namespace reprise
