@@ -25,7 +25,9 @@ struct Cast final : Op {
   std::vector<Tensor> backward(const Context& context, std::span<const Tensor> gradients) const override {
     return tensors(cast(gradients[0], context.infos[0].dtype));
   }
-  double flops(std::span<const ValueInfo> in) const override { return static_cast<double>(in[0].shape.numel()); }
+  double flops(std::span<const ValueInfo> in) const override {
+    return static_cast<double>(in[0].shape.numel());
+  }
 };
 
 }  // namespace

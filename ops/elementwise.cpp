@@ -45,18 +45,20 @@ Shape broadcast_shapes(std::string_view op, const Shape& a, const Shape& b) {
   return Shape(std::span<const std::int64_t>(extents.data(), rank));
 }
 
-void require_floating(std::string_view op, const ValueInfo& x) { require_operands(op, x, Operands::floating); }
+void require_floating(std::string_view op, const ValueInfo& x) {
+  require_operands(op, x, Operands::floating);
+}
 
 void require_same_dtype(std::string_view op, const ValueInfo& a, const ValueInfo& b) {
   if (a.dtype != b.dtype)
-    throw UserError(fmt::format("{}: dtypes {} and {} differ: convert one with .to(DType)", op, to_string(a.dtype),
-                                to_string(b.dtype)));
+    throw UserError(fmt::format("{}: dtypes {} and {} differ: convert one with .to(DType)", op,
+                                to_string(a.dtype), to_string(b.dtype)));
 }
 
 void require_same_device(std::string_view op, const ValueInfo& a, const ValueInfo& b) {
   if (a.device != b.device)
-    throw UserError(fmt::format("{}: devices {} and {} differ: move one with .to(Device)", op, to_string(a.device),
-                                to_string(b.device)));
+    throw UserError(fmt::format("{}: devices {} and {} differ: move one with .to(Device)", op,
+                                to_string(a.device), to_string(b.device)));
 }
 
 void require_same_shape(std::string_view op, const ValueInfo& a, const ValueInfo& b) {
@@ -73,14 +75,17 @@ void UnaryOp::forward(std::span<const ConstView> in, std::span<const View> out,
   slot_->run({in[0], out[0]}, workspace, in[0].info->device, in[0].info->dtype);
 }
 Saved UnaryOp::saves(Needs) const { return saved_by(reads_); }
-double UnaryOp::flops(std::span<const ValueInfo> in) const { return per_element(flops_per_element_, in[0].shape); }
+double UnaryOp::flops(std::span<const ValueInfo> in) const {
+  return per_element(flops_per_element_, in[0].shape);
+}
 
 std::string ScalarOp::attributes() const { return fmt::format("value={}", value_); }
 std::vector<ValueInfo> ScalarOp::infer(std::span<const ValueInfo> in) const {
   require_operands(name_, in[0], operands_);
   if (!is_floating(in[0].dtype) && static_cast<double>(static_cast<std::int64_t>(value_)) != value_)
-    throw UserError(fmt::format("{}: {} is no whole number but the tensor is {}: convert with .to(DType::f32)", name_,
-                                value_, to_string(in[0].dtype)));
+    throw UserError(
+        fmt::format("{}: {} is no whole number but the tensor is {}: convert with .to(DType::f32)", name_,
+                    value_, to_string(in[0].dtype)));
   return {in[0]};
 }
 void ScalarOp::forward(std::span<const ConstView> in, std::span<const View> out,

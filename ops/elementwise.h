@@ -54,7 +54,11 @@ class UnaryOp : public Op {
  public:
   UnaryOp(const char* name, const KernelSlot<UnaryArgs>& slot, GradientReads reads, double flops_per_element,
           Operands operands = Operands::floating)
-      : name_(name), slot_(&slot), reads_(reads), operands_(operands), flops_per_element_(flops_per_element) {}
+      : name_(name),
+        slot_(&slot),
+        reads_(reads),
+        operands_(operands),
+        flops_per_element_(flops_per_element) {}
   std::string_view name() const override { return name_; }
   std::vector<ValueInfo> infer(std::span<const ValueInfo> in) const override;
   void forward(std::span<const ConstView> in, std::span<const View> out,

@@ -12,7 +12,8 @@ namespace {
 // Elements of one index of dimension `dim`: the product of the extents after it.
 std::int64_t elements_after(const Shape& shape, int dim) {
   std::int64_t product = 1;
-  for (const std::int64_t extent : shape.extents().subspan(static_cast<std::size_t>(dim) + 1)) product *= extent;
+  for (const std::int64_t extent : shape.extents().subspan(static_cast<std::size_t>(dim) + 1))
+    product *= extent;
   return product;
 }
 
@@ -94,8 +95,8 @@ Tensor narrow(Tensor x, int dim, std::int64_t first, std::int64_t length) {
   const int from_front = normalize_dim("narrow", dim, shape.rank());
   const std::int64_t extent = shape[from_front];
   if (first < 0 || length < 0 || first > extent || length > extent - first)
-    throw UserError(fmt::format("narrow: {} elements from {} on do not lie in dimension {} of {}", length, first,
-                                dim, to_string(shape)));
+    throw UserError(fmt::format("narrow: {} elements from {} on do not lie in dimension {} of {}", length,
+                                first, dim, to_string(shape)));
   if (length == extent) return x;
   if (from_front == 0) return slice(std::move(x), first, first + length);
   return record(Narrow(from_front, first, length), std::move(x));

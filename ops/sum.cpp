@@ -21,9 +21,7 @@ struct Reduce : Op {
   bool keepdim;
   Reduce(ReducedDims d, bool keep) : dims(d), keepdim(keep) {}
   virtual double scale(const Shape& x) const = 0;
-  std::string attributes() const override {
-    return "dims=" + dims.text() + (keepdim ? ", keepdim" : "");
-  }
+  std::string attributes() const override { return "dims=" + dims.text() + (keepdim ? ", keepdim" : ""); }
   std::vector<ValueInfo> infer(std::span<const ValueInfo> in) const override {
     const Shape& x = in[0].shape;
     return {{keepdim ? dims.kept(x) : dims.removed(x), in[0].dtype, in[0].device}};
@@ -39,7 +37,9 @@ struct Reduce : Op {
     if (const double factor = scale(x); factor != 1) gradient = std::move(gradient) * factor;
     return tensors(broadcast_to(reshape(std::move(gradient), dims.kept(x)), x));
   }
-  double flops(std::span<const ValueInfo> in) const override { return static_cast<double>(in[0].shape.numel()); }
+  double flops(std::span<const ValueInfo> in) const override {
+    return static_cast<double>(in[0].shape.numel());
+  }
 };
 
 struct Sum final : Reduce {

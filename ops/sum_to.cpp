@@ -40,7 +40,9 @@ struct SumTo final : Op {
   std::vector<Tensor> backward(const Context& context, std::span<const Tensor> gradients) const override {
     return tensors(broadcast_to(gradients[0], context.infos[0].shape));
   }
-  double flops(std::span<const ValueInfo> in) const override { return static_cast<double>(in[0].shape.numel()); }
+  double flops(std::span<const ValueInfo> in) const override {
+    return static_cast<double>(in[0].shape.numel());
+  }
 };
 
 struct BroadcastTo final : Op {

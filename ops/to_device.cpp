@@ -13,7 +13,8 @@ struct ToDevice final : Op {
   std::vector<ValueInfo> infer(std::span<const ValueInfo> in) const override {
     return {{in[0].shape, in[0].dtype, device}};
   }
-  void forward(std::span<const ConstView> in, std::span<const View> out, std::span<std::byte>) const override {
+  void forward(std::span<const ConstView> in, std::span<const View> out,
+               std::span<std::byte>) const override {
     copy_bytes(in[0], out[0]);
   }
   std::vector<Tensor> backward(const Context& context, std::span<const Tensor> gradients) const override {

@@ -80,8 +80,8 @@ void map_broadcast(const BinaryArgs& args, F f) {
     });
     return;
   }
-  const StridedLoop<2> loop(shape, {broadcast_strides(args.a.info->shape, shape),
-                                    broadcast_strides(args.b.info->shape, shape)});
+  const StridedLoop<2> loop(
+      shape, {broadcast_strides(args.a.info->shape, shape), broadcast_strides(args.b.info->shape, shape)});
   if (loop.rows == 1) {  // one operand is a single element
     parallel_for(count, kGrain, [=](std::int64_t begin, std::int64_t end) {
       for (std::int64_t i = begin; i < end; ++i) y[i] = f(a[i * loop.step(0)], b[i * loop.step(1)]);

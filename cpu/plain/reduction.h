@@ -78,8 +78,8 @@ Accumulator combine_run(const T* x, std::int64_t count, Accumulator initial, Com
 // y = finish(combine of x over the reduced dimensions), beginning with `initial`, which changes nothing it is
 // combined with.
 template <class T, class Accumulator, class Combine, class Finish>
-void reduce(const T* x, T* y, const Shape& x_shape, const Shape& kept_shape, Accumulator initial, Combine combine,
-            Finish finish) {
+void reduce(const T* x, T* y, const Shape& x_shape, const Shape& kept_shape, Accumulator initial,
+            Combine combine, Finish finish) {
   const ReductionShape shape(x_shape, kept_shape);
   if (x_shape.numel() == 0) {
     std::fill_n(y, kept_shape.numel(), finish(initial));

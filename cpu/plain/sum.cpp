@@ -12,9 +12,10 @@ template <class T>
 void sum(const SumArgs& args, std::span<std::byte>) {
   using Accumulator = std::conditional_t<std::is_floating_point_v<T>, double, std::int64_t>;
   const auto scale = static_cast<Accumulator>(args.scale);
-  reduce(args.x.as<T>(), args.y.as<T>(), args.x.info->shape, args.kept, Accumulator{0},
-         [](Accumulator a, Accumulator b) { return a + b; },
-         [scale](Accumulator total) { return static_cast<T>(total * scale); });
+  reduce(
+      args.x.as<T>(), args.y.as<T>(), args.x.info->shape, args.kept, Accumulator{0},
+      [](Accumulator a, Accumulator b) { return a + b; },
+      [scale](Accumulator total) { return static_cast<T>(total * scale); });
 }
 
 }  // namespace
