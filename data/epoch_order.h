@@ -1,0 +1,17 @@
+#pragma once
+// In which order an epoch visits the samples: a pure function of {seed, epoch}, independent of the thread's
+// generator.
+#include <cstdint>
+#include <vector>
+
+namespace reprise::data {
+
+// The streams of random words that an epoch uses, one per purpose.
+enum class EpochStream { shuffle, augment };
+std::uint64_t epoch_stream(std::uint64_t seed, std::int64_t epoch, EpochStream purpose);
+
+// 0, 1, ..., size - 1; or shuffled (Fisher-Yates, one Philox block per step).
+std::vector<std::int64_t> epoch_order(std::int64_t size, bool shuffle, std::uint64_t seed,
+                                      std::int64_t epoch);
+
+}  // namespace reprise::data
