@@ -14,6 +14,7 @@ reprise_find(Threads libc6-dev)
 reprise_find(fmt libfmt-dev)
 reprise_find(nlohmann_json nlohmann-json3-dev)
 reprise_find(ZLIB zlib1g-dev)
+reprise_find(OpenCL ocl-icd-opencl-dev)  # Debian's dnnl is built with it, and its package only recommends it
 reprise_find(dnnl libdnnl-dev)
 reprise_find(hwy libhwy-dev)
 if(NOT REPRISE_STD_THREADS)

@@ -2,8 +2,8 @@
 # What tools/test and tools/demo share. Sourced from the root of the tree. Each function returns what failed.
 
 # shellcheck disable=SC2034  # read by the scripts that source this
-build_packages=(g++ cmake ninja-build libfmt-dev nlohmann-json3-dev zlib1g-dev libdnnl-dev libhwy-dev libcli11-dev
-                catch2 libbenchmark-dev dataset-fashion-mnist)
+build_packages=(g++ cmake ninja-build libfmt-dev nlohmann-json3-dev zlib1g-dev libdnnl-dev ocl-icd-opencl-dev
+                libhwy-dev libcli11-dev catch2 libbenchmark-dev dataset-fashion-mnist)
 
 # install_packages NAME...: installs the Debian packages that are missing; asks for nothing when none is.
 install_packages() {
