@@ -15,6 +15,9 @@ extern KernelSlot<OnesArgs> ones_slot;         // every dtype
 extern KernelSlot<AddSameArgs> add_same_slot;  // floating dtypes; bf16 and f16 add in f32 and round
 
 Tensor ones_like(const ValueInfo& info);  // not recorded
+// Two gradients of one value; shapes, dtypes and devices are equal. Its own gradient passes on to both.
+Tensor add_gradients(Tensor a, Tensor b);
+// Same bytes, same device.
 void copy_bytes(const ConstView& from, const View& to);
 
 }  // namespace reprise

@@ -67,6 +67,7 @@ struct Trace {
 struct PlanRegion {
   std::int32_t first;
   std::int32_t last;
+  bool eager = false;  // replay what its backwards need as soon as it is opened, not when it is first missed
   friend bool operator==(const PlanRegion&, const PlanRegion&) = default;
 };
 
@@ -94,6 +95,7 @@ class Plan {
   std::int64_t replays() const { return replays_; }
   void save(const std::string& path) const;
   static Plan load(const std::string& path);
+  void validate() const;  // UserError when regions do not nest or leave the step
 
   std::vector<PlanRegion> regions;      // in preorder, properly nested
   std::vector<PlanDecision> decisions;  // sorted by node, then output

@@ -1,0 +1,452 @@
+// The backward walk: nodes in reverse, opening regions as it meets them, replaying what is missing.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <limits>
+
+#include "reprise/autograd/inline_buffer.h"
+#include "reprise/autograd/intrinsics.h"
+#include "reprise/autograd/tape_state.h"
+#include "reprise/core/dry_run.h"
+#include "reprise/core/error.h"
+
+namespace reprise {
+namespace {
+
+bool sole_owner(const Tensor& t) {
+  const Ref<TensorImpl>& impl = t.impl();
+  return impl.unique() && impl->storage.unique() && impl->storage->bytes == impl->info.bytes();
+}
+
+void add_in_place(const Tensor& to, const Tensor& more) {
+  if (is_dry_run()) return;
+  const ConstView sum{to.impl()->data(), &to.info()};
+  add_same_slot.run({sum, {more.impl()->data(), &more.info()}, {to.impl()->data(), &to.info()}}, {}, to.device(),
+                    to.dtype());
+}
+
+Tensor copy_as_gradient(const Tensor& from) {
+  Tensor copy = empty(from.info(), memory::Tag::gradient);
+  if (!is_dry_run())
+    copy_bytes({from.impl()->data(), &from.info()}, {copy.impl()->data(), &copy.info()});
+  return copy;
+}
+
+// What a walk uses per value and node, recycled between walks of a thread.
+struct Buffers {
+  std::vector<Tensor> gradients;         // per value
+  std::vector<std::uint8_t> leads;       // per value: leads to something wanted
+  std::vector<std::uint8_t> reached;     // per value: the loss depends on it
+  std::vector<std::uint8_t> wanted;      // per value: its gradient is a result
+  std::vector<std::uint8_t> active;      // per node
+  std::vector<Index> active_before;      // per node
+  std::vector<Index> last_use;           // per value: the node after whose backward a leaf's gradient is complete
+};
+thread_local Buffers spare_buffers;
+
+class WalkRun {
+ public:
+  WalkRun(TapeState& tape, const Tensor& loss, std::span<const Tensor> wanted, bool accumulate, WalkRequest request)
+      : tape_(tape),
+        loss_(loss),
+        wanted_(wanted),
+        accumulate_(accumulate),
+        request_(std::move(request)),
+        buffers_(std::exchange(spare_buffers, {})) {
+    walk_.retain = request_.retain_graph || request_.create_graph;
+    walk_.create = request_.create_graph;
+    walk_.active.swap(buffers_.active);
+    walk_.active_before.swap(buffers_.active_before);
+  }
+  ~WalkRun() {
+    walk_.active.swap(buffers_.active);
+    walk_.active_before.swap(buffers_.active_before);
+    buffers_.gradients.clear();
+    spare_buffers = std::move(buffers_);
+  }
+  WalkRun(const WalkRun&) = delete;
+  WalkRun& operator=(const WalkRun&) = delete;
+
+  std::vector<Tensor> run();
+
+ private:
+  Index enter_loss();
+  void find_active(Index loss);
+  void find_last_uses();
+  void go(Index loss);
+  void run_backward(Index n);
+  void accumulate(Index v, Tensor gradient);
+  void leaf_complete(Index n);
+  void commit(Index v);
+  void commit_all();
+  void restore_after_failure();
+
+  std::uint8_t& leads(Index v) { return buffers_.leads[static_cast<std::size_t>(v)]; }
+  std::uint8_t& reached(Index v) { return buffers_.reached[static_cast<std::size_t>(v)]; }
+  bool active(Index n) const { return walk_.active[static_cast<std::size_t>(n)] != 0; }
+  Tensor& gradient(Index v) { return buffers_.gradients[static_cast<std::size_t>(v)]; }
+
+  TapeState& tape_;
+  const Tensor& loss_;
+  std::span<const Tensor> wanted_;
+  bool accumulate_;
+  WalkRequest request_;
+  Buffers buffers_;
+  Walk walk_;
+  std::vector<Index> wanted_values_;
+  Index node_limit_ = 0;
+  std::size_t value_limit_ = 0;
+  std::size_t slot_limit_ = 0;
+  std::size_t region_limit_ = 0;
+};
+
+const char* what(bool accumulate) { return accumulate ? "backward" : "gradients"; }
+
+Index WalkRun::enter_loss() {
+  if (!loss_.defined()) throw UserError(fmt::format("{}: the loss is undefined", what(accumulate_)));
+  if (!loss_.requires_grad())
+    throw UserError(fmt::format("{}: the loss does not depend on anything that requires a gradient", what(accumulate_)));
+  if (!loss_.is_leaf() && tape_.find_value(*loss_.impl()) < 0)
+    throw UserError(fmt::format("{}: the loss was made on another tape, or on one that has ended", what(accumulate_)));
+  if (!request_.seed.defined()) {
+    if (loss_.numel() != 1)
+      throw UserError(fmt::format("{}: the loss has shape {}, not one element: reduce it (mean, sum) or pass a seed",
+                                  what(accumulate_), to_string(loss_.shape())));
+  } else if (request_.seed.info() != loss_.info()) {
+    throw UserError(fmt::format("{}: the seed {} does not fit the loss {}", what(accumulate_),
+                                to_string(request_.seed.info()), to_string(loss_.info())));
+  }
+  const Index loss = tape_.value_of(loss_);
+  for (std::size_t i = 0; i < wanted_.size(); ++i) {
+    const Tensor& input = wanted_[i];
+    if (!input.requires_grad())
+      throw UserError(fmt::format("gradients: input {} does not require a gradient", i));
+    Index v = tape_.find_value(*input.impl());
+    for (Index u = 0; v < 0 && u < static_cast<Index>(tape_.values.size()); ++u)  // its link may point at another tape
+      if (tape_.value(u).leaf == input.impl()) v = u;
+    wanted_values_.push_back(v);
+  }
+  return loss;
+}
+
+// active = on a path from the loss to something wanted. What cannot work is refused here, before anything runs.
+void WalkRun::find_active(Index loss) {
+  const std::size_t values = tape_.values.size();
+  const auto nodes = static_cast<std::size_t>(node_limit_);
+  buffers_.leads.assign(values, 0);
+  buffers_.reached.assign(values, 0);
+  buffers_.wanted.assign(values, 0);
+  walk_.active.assign(nodes, 0);
+  walk_.active_before.assign(nodes + 1, 0);
+  if (accumulate_) {
+    for (std::size_t v = 0; v < values; ++v) buffers_.leads[v] = tape_.values[v].tracked;
+  } else {
+    for (const Index v : wanted_values_)
+      if (v >= 0) leads(v) = buffers_.wanted[static_cast<std::size_t>(v)] = 1;
+    for (const Node& node : tape_.nodes) {
+      if (!node.tracked) continue;
+      const auto inputs = tape_.inputs(node);
+      if (std::none_of(inputs.begin(), inputs.end(), [this](Index v) { return leads(v); })) continue;
+      for (const Index v : tape_.outputs(node)) leads(v) = 1;
+    }
+  }
+  reached(loss) = 1;
+  for (Index n = tape_.value(loss).maker; n >= 0; --n) {
+    const Node& node = tape_.node(n);
+    if (!node.tracked) continue;
+    bool on_path = false;
+    for (const Index v : tape_.outputs(node)) on_path |= reached(v) && leads(v);
+    if (!on_path) continue;
+    const std::vector<int> differentiable = node.op->differentiable();
+    for (int j = 0; j < node.outputs; ++j)
+      if (const Index v = tape_.outputs(node)[static_cast<std::size_t>(j)];
+          reached(v) && leads(v) && std::find(differentiable.begin(), differentiable.end(), j) == differentiable.end())
+        throw UserError(fmt::format("{}: the loss depends on output {} of {} (node {}), which carries no gradient: "
+                                    "detach() it",
+                                    what(accumulate_), j, node.op->name(), n));
+    if (node.spent)
+      throw UserError(fmt::format("{}: a second time through {} (node {}), whose saved values are gone: pass "
+                                  "retain_graph = true to the first",
+                                  what(accumulate_), node.op->name(), n));
+    walk_.active[static_cast<std::size_t>(n)] = 1;
+    for (const Index v : tape_.inputs(node))
+      if (leads(v)) reached(v) = 1;
+  }
+  for (std::size_t n = 0; n < nodes; ++n)
+    walk_.active_before[n + 1] = walk_.active_before[n] + walk_.active[n];
+  if (!request_.allow_unused)
+    for (std::size_t i = 0; i < wanted_values_.size(); ++i)
+      if (wanted_values_[i] < 0 || !reached(wanted_values_[i]))
+        throw UserError(fmt::format("gradients: the loss does not depend on input {}: pass allow_unused = true for an "
+                                    "undefined gradient",
+                                    i));
+  for (Region& region : tape_.regions) {
+    region.needed_later = false;
+    if (region.parent != 0 || !walk_.any_active(region.first, region.last)) continue;
+    for (Index n = region.first; n < region.last && !region.needed_later; ++n)
+      region.needed_later = tape_.node(n).tracked && !tape_.node(n).spent && !active(n);
+  }
+}
+
+void WalkRun::find_last_uses() {
+  if (!tape_.observer && request_.commit != Commit::eager) return;
+  buffers_.last_use.assign(tape_.values.size(), -1);
+  for (Index n = node_limit_ - 1; n >= 0; --n) {
+    if (!active(n)) continue;
+    for (const Index v : tape_.inputs(tape_.node(n)))
+      if (tape_.value(v).leaf) buffers_.last_use[static_cast<std::size_t>(v)] = n;
+  }
+}
+
+void WalkRun::accumulate(Index v, Tensor more) {
+  Tensor& sum = gradient(v);
+  if (!sum.defined()) {
+    sum = std::move(more);
+    if (accumulate_ && tape_.value(v).leaf && sole_owner(sum)) retag(*sum.impl()->storage, memory::Tag::gradient);
+  } else if (!walk_.create && sole_owner(sum)) {
+    add_in_place(sum, more);
+  } else {
+    sum = add_gradients(std::move(sum), std::move(more));
+  }
+}
+
+void WalkRun::run_backward(Index n) {
+  // Saves that are missing come by replay; then open regions let go of what none of their pending saves misses.
+  bool missing = false;
+  tape_.for_each_saved_slot(n, [&](Index s) { missing |= tape_.slot(s).current == nullptr; });
+  if (missing) {
+    std::vector<Index> targets;
+    tape_.for_each_saved_slot(n, [&](Index s) { targets.push_back(s); });
+    tape_.materialize(targets);
+    for (Index r = tape_.node(n).region; r != 0; r = tape_.region(r).parent)
+      if (tape_.region(r).holding && tape_.may_release(r, walk_) && !tape_.misses_bytes(r, n, walk_))
+        tape_.release_region(r);
+  }
+  // Pinned, so that eviction during the op's own allocations does not take them.
+  struct PinnedSaves {
+    TapeState& tape;
+    Index n;
+    PinnedSaves(TapeState& t, Index i) : tape(t), n(i) {
+      tape.for_each_saved_slot(n, [this](Index s) { tape.pin(s); });
+    }
+    ~PinnedSaves() {
+      tape.for_each_saved_slot(n, [this](Index s) { tape.unpin(s); });
+    }
+    PinnedSaves(const PinnedSaves&) = delete;
+    PinnedSaves& operator=(const PinnedSaves&) = delete;
+  };
+  {
+    const PinnedSaves pinned(tape_, n);
+    tape_.for_each_saved_slot(n, [&](Index s) {
+      tape_.check_version(n, s, "backward");
+      tape_.slot(s).touched = ++tape_.clock;
+    });
+    const auto in = static_cast<std::size_t>(tape_.node(n).inputs), out = static_cast<std::size_t>(tape_.node(n).outputs);
+    InlineBuffer<ValueInfo, 4> infos(in);
+    InlineBuffer<bool, 8> needs(in);
+    InlineBuffer<Tensor, 8> tensors(in + out), arrived(out);
+    bool any = false;
+    for (std::size_t i = 0; i < in; ++i) {
+      const Index v = tape_.inputs(tape_.node(n))[i];
+      infos[i] = tape_.value(v).info;
+      needs[i] = leads(v) && tape_.value(v).tracked;
+    }
+    for (std::size_t j = 0; j < out; ++j) {
+      const Index v = tape_.outputs(tape_.node(n))[j];
+      any |= gradient(v).defined();
+      if (buffers_.wanted[static_cast<std::size_t>(v)])
+        arrived[j] = gradient(v);
+      else
+        arrived[j] = std::move(gradient(v));
+    }
+    if (any) {
+      for (const Index place : tape_.saved_places(tape_.node(n)))
+        tensors[static_cast<std::size_t>(place)] = tape_.handle(tape_.place_value(tape_.node(n), place));
+      const std::shared_ptr<const Op> op = tape_.node(n).op;  // create_graph appends nodes
+      std::vector<Tensor> gradients =
+          op->backward({tensors.span().first(in), tensors.span().subspan(in), infos.span(), Needs{needs.span()}},
+                       arrived.span());
+      for (std::size_t j = 0; j < out; ++j) arrived[j] = Tensor();
+      if (gradients.size() != in)
+        throw UserError(fmt::format("{}: backward returned {} gradients for {} inputs", op->name(), gradients.size(), in));
+      for (std::size_t i = 0; i < in; ++i) {
+        if (!needs[i] || !gradients[i].defined()) continue;
+        if (gradients[i].info() != infos[i])
+          throw UserError(fmt::format("{}: backward returned a gradient {} for input {}, which is {}", op->name(),
+                                      to_string(gradients[i].info()), i, to_string(infos[i])));
+        accumulate(tape_.inputs(tape_.node(n))[i], std::move(gradients[i]));
+      }
+    }
+  }
+  tape_.notify(Event::backward, n);
+  if (tape_.node(n).region != 0 || !walk_.retain) tape_.release_saves(n);
+  tape_.node(n).spent = !walk_.retain;
+  if (tape_.observer || request_.commit == Commit::eager) leaf_complete(n);
+}
+
+void WalkRun::leaf_complete(Index n) {
+  for (std::size_t i = 0; i < tape_.node(n).inputs; ++i) {
+    const Index v = tape_.inputs(tape_.node(n))[i];
+    if (!tape_.value(v).leaf || buffers_.last_use[static_cast<std::size_t>(v)] != n || !gradient(v).defined()) continue;
+    buffers_.last_use[static_cast<std::size_t>(v)] = -1;  // a leaf that the node reads twice
+    if (tape_.observer) {
+      const Tensor leaf(tape_.value(v).leaf);
+      tape_.notify(Event::leaf_gradient, n, &leaf, &gradient(v));
+    }
+    if (accumulate_ && request_.commit == Commit::eager) commit(v);
+  }
+}
+
+// Adds a leaf's complete gradient to its .grad. Cannot fail if the gradient owns its buffer and no graph is created.
+void WalkRun::commit(Index v) {
+  const Ref<TensorImpl> leaf = tape_.value(v).leaf;
+  Tensor more = std::move(gradient(v));
+  const Tensor sum(gradient_of(*leaf));
+  if (!sum.defined()) {
+    if (!walk_.create && !sole_owner(more)) more = copy_as_gradient(more);
+    retag(*more.impl()->storage, memory::Tag::gradient);
+    set_gradient(*leaf, more.impl());
+  } else if (walk_.create) {
+    set_gradient(*leaf, add_gradients(sum, std::move(more)).impl());
+  } else {
+    add_in_place(sum, more);
+    if (!is_dry_run()) ++sum.impl()->storage->version;
+  }
+}
+
+void WalkRun::commit_all() {
+  const auto values = static_cast<Index>(value_limit_);
+  // What can still fail comes first: buffers of their own for gradients that share one.
+  for (Index v = 0; v < values; ++v)
+    if (gradient(v).defined() && tape_.value(v).leaf && !walk_.create && !gradient_of(*tape_.value(v).leaf) &&
+        !sole_owner(gradient(v)))
+      gradient(v) = copy_as_gradient(gradient(v));
+  for (Index v = 0; v < values; ++v)
+    if (gradient(v).defined() && tape_.value(v).leaf) commit(v);
+}
+
+void WalkRun::go(Index loss) {
+  accumulate(loss, request_.seed.defined() ? std::move(request_.seed) : ones_like(loss_.info()));
+  Index inside = 0;  // the innermost open region
+  const auto close = [&] {
+    tape_.close_region(inside, walk_);
+    inside = tape_.region(inside).parent;
+  };
+  for (Index n = tape_.value(loss).maker; n >= 0;) {
+    while (inside != 0 && n < tape_.region(inside).first) close();
+    Index r = tape_.node(n).region;
+    if (r == inside) {
+      if (active(n)) run_backward(n);
+      --n;
+      continue;
+    }
+    while (tape_.region(r).parent != inside) r = tape_.region(r).parent;
+    if (!walk_.any_active(tape_.region(r).first, tape_.region(r).last)) {
+      n = tape_.region(r).first - 1;
+      continue;
+    }
+    inside = r;
+    tape_.open_region(r, walk_);
+  }
+  while (inside != 0) close();
+}
+
+void WalkRun::restore_after_failure() {
+  buffers_.gradients.clear();
+  if (walk_.create) tape_.rewind(node_limit_, value_limit_, slot_limit_, region_limit_);
+  for (std::size_t r = 1; r < region_limit_; ++r) {
+    Region& region = tape_.regions[r];
+    region.open = false;
+    if (region.parent != 0) tape_.release_region(static_cast<Index>(r));
+  }
+  for (Index n = 0; n < node_limit_; ++n) {
+    Node& node = tape_.node(n);
+    if (active(n)) node.spent = false;
+    if (node.region != 0)
+      tape_.release_saves(n);
+    else if (node.tracked && !node.spent)
+      tape_.hold_saves(n);
+  }
+  for (std::size_t r = 1; r < region_limit_; ++r) {
+    const Region& region = tape_.regions[r];
+    if (region.parent == 0 && walk_.any_active(region.first, region.last)) tape_.hold_region(static_cast<Index>(r));
+  }
+}
+
+std::vector<Tensor> WalkRun::run() {
+  const Index loss = enter_loss();
+  node_limit_ = tape_.node_count();
+  value_limit_ = tape_.values.size();
+  slot_limit_ = tape_.slots.size();
+  region_limit_ = tape_.regions.size();
+  find_active(loss);
+  find_last_uses();
+  buffers_.gradients.clear();
+  buffers_.gradients.resize(value_limit_);
+
+  // Gradient ops go on this tape with create_graph, and nowhere without.
+  struct Mode {
+    TapeState& tape;
+    TapeState* recording = recording_tape_even_if_paused();
+    bool paused = recording_paused();
+    Mode(TapeState& t, bool create) : tape(t) {
+      tape.walking = true;
+      if (create) set_recording_tape(&tape);
+      set_recording_paused(!create);
+    }
+    ~Mode() {
+      tape.walking = false;
+      set_recording_tape(recording);
+      set_recording_paused(paused);
+    }
+    Mode(const Mode&) = delete;
+    Mode& operator=(const Mode&) = delete;
+  } const mode(tape_, walk_.create);
+  try {
+    go(loss);
+    if (accumulate_) commit_all();
+  } catch (...) {
+    restore_after_failure();
+    throw;
+  }
+  std::vector<Tensor> results;
+  for (const Index v : wanted_values_) results.push_back(v < 0 ? Tensor() : gradient(v));
+  return results;
+}
+
+}  // namespace
+
+std::vector<Tensor> TapeState::walk(const Tensor& loss, std::span<const Tensor> wanted, bool accumulate,
+                                    WalkRequest request) {
+  check_thread(what(accumulate));
+  throw_pending_error();
+  if (walking) throw UserError(fmt::format("{}: called inside a backward of the same tape", what(accumulate)));
+  close_plan_regions(true);
+  if (innermost != 0)
+    throw UserError(fmt::format("{}: called inside an open checkpoint region: end the region first", what(accumulate)));
+  if (listener) listener->backward(loss, wanted, accumulate, request);
+  std::vector<Tensor> results = WalkRun(*this, loss, wanted, accumulate, std::move(request)).run();
+  if (listener) listener->backward_done(results);
+  return results;
+}
+
+void TapeState::rewind(Index node_limit, std::size_t value_limit, std::size_t slot_limit, std::size_t region_limit) {
+  for (std::size_t r = regions.size(); r-- > region_limit;) {
+    release_region(static_cast<Index>(r));
+    std::vector<Index>& siblings = region(regions[r].parent).children;
+    if (!siblings.empty() && siblings.back() == static_cast<Index>(r)) siblings.pop_back();
+  }
+  innermost = 0;
+  regions.resize(region_limit);
+  for (Index n = node_count() - 1; n >= node_limit; --n) release_saves(n);
+  if (node_limit < node_count()) places.resize(static_cast<std::size_t>(node(node_limit).first_place));
+  nodes.resize(static_cast<std::size_t>(node_limit));
+  values.resize(value_limit);
+  for (std::size_t s = 0; s < slots.size(); ++s) {
+    if (slots[s].held_by_record >= static_cast<Index>(region_limit)) slots[s].held_by_record = 0;
+    if (s >= slot_limit && slots[s].current && slots[s].current->table == this) slots[s].current->table = nullptr;
+  }
+  slots.resize(slot_limit);
+}
+
+}  // namespace reprise

@@ -1,0 +1,216 @@
+// record: the only way onto the tape.
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "reprise/autograd/inline_buffer.h"
+#include "reprise/autograd/op.h"
+#include "reprise/autograd/tape_state.h"
+#include "reprise/core/dry_run.h"
+#include "reprise/core/error.h"
+
+namespace reprise {
+namespace {
+
+void check_inputs(const Op& op, const std::vector<Tensor>& inputs) {
+  for (std::size_t i = 0; i < inputs.size(); ++i) {
+    if (!inputs[i].defined()) throw UserError(fmt::format("{}: input {} is undefined", op.name(), i));
+    const TensorImpl& impl = *inputs[i].impl();
+    if (impl.info.device != inputs[0].impl()->info.device)
+      throw UserError(fmt::format("{}: inputs {} and {} lie on different devices: move one with .to(Device)", op.name(),
+                                  to_string(inputs[0].info()), to_string(impl.info)));
+    if (impl.storage->dry && impl.storage->dry_run != current_dry_run())
+      throw UserError(fmt::format("{}: input {} was made in a dry run that has ended: it has no values", op.name(), i));
+  }
+}
+
+// Makes room for `more` elements without the quadratic growth of repeated reserve(size + n).
+template <class T>
+void make_room(std::vector<T>& list, std::size_t more) {
+  if (list.capacity() - list.size() < more) list.reserve(std::max(list.size() + more, 2 * list.capacity()));
+}
+
+Ref<Storage> allocate_workspace(const Op& op, std::span<const ValueInfo> infos, Device device) {
+  const std::size_t bytes = op.workspace(infos, device);
+  return bytes ? allocate(bytes, device, memory::Tag::workspace) : Ref<Storage>();
+}
+
+}  // namespace
+
+void run_forward(const Op& op, std::span<const ConstView> in, std::span<const View> out,
+                 std::span<const ValueInfo> infos) {
+  const Device device = !infos.empty() ? infos[0].device : out[0].info->device;
+  const Ref<Storage> workspace = allocate_workspace(op, infos, device);
+  if (is_dry_run()) return;
+  op.forward(in, out,
+             workspace ? std::span<std::byte>(static_cast<std::byte*>(workspace->data), workspace->bytes)
+                       : std::span<std::byte>());
+}
+
+std::vector<Tensor> record(std::shared_ptr<const Op> op, std::vector<Tensor> inputs) {
+  TapeState* const tape = recording_tape();
+  if (tape) tape->throw_pending_error();
+  check_inputs(*op, inputs);
+  if (tape) tape->check_known(*op, inputs);
+
+  InlineBuffer<ValueInfo, 4> infos(inputs.size());
+  InlineBuffer<bool, 8> needs(inputs.size());
+  bool tracked = false;
+  for (std::size_t i = 0; i < inputs.size(); ++i) {
+    infos[i] = inputs[i].impl()->info;
+    needs[i] = inputs[i].impl()->requires_grad;
+    tracked |= needs[i];
+  }
+  const std::vector<ValueInfo> made = op->infer(infos.span());
+  tracked = tracked && tape && !op->differentiable().empty();
+  if (tape) tape->check_plan(*op, made);
+  const std::optional<Alias> alias = op->alias(infos.span());
+
+  std::vector<Tensor> outputs;
+  outputs.reserve(made.size());
+  for (const ValueInfo& info : made) {
+    Ref<TensorImpl> impl = make_impl();
+    impl->info = info;
+    if (alias) {
+      const TensorImpl& base = *inputs[static_cast<std::size_t>(alias->input)].impl();
+      impl->storage = base.storage;
+      impl->offset = base.offset + alias->offset;
+    } else {
+      impl->storage = allocate(info.bytes(), info.device);
+    }
+    outputs.emplace_back(std::move(impl));
+  }
+  if (!alias) {
+    InlineBuffer<ConstView, 8> in(inputs.size());
+    InlineBuffer<View, 8> out(outputs.size());
+    for (std::size_t i = 0; i < inputs.size(); ++i)
+      in[i] = {inputs[i].impl()->storage->data ? inputs[i].impl()->data() : nullptr, &inputs[i].impl()->info};
+    for (std::size_t j = 0; j < outputs.size(); ++j)
+      out[j] = {outputs[j].impl()->storage->data, &outputs[j].impl()->info};
+    run_forward(*op, in.span(), out.span(), infos.span());
+  }
+  if (tape) tape->append(std::move(op), inputs, outputs, infos.span(), Needs{needs.span()}, tracked, alias);
+  return outputs;
+}
+
+void TapeState::check_plan(const Op& op, std::span<const ValueInfo> outputs) {
+  if (!plan || walking) return;
+  const std::size_t n = nodes.size();
+  const std::string attributes = op.attributes();
+  if (n >= plan->nodes.size())
+    throw UserError(fmt::format("plan: node {} is {}, but the plan was made for a step of {} nodes: plan this step again",
+                                n, op.name(), plan->nodes.size()));
+  const PlanNode& expected = plan->nodes[n];
+  if (expected.op != op.name() || expected.attributes != attributes)
+    throw UserError(fmt::format("plan: node {} is {}({}), but the plan was made for a step with {}({}) there: plan this "
+                                "step again",
+                                n, op.name(), attributes, expected.op, expected.attributes));
+  if (expected.shape != outputs[0].shape) plan_shapes_match = false;
+}
+
+void TapeState::check_known(const Op& op, std::span<const Tensor> inputs) const {
+  for (const Tensor& input : inputs)
+    if (!input.impl()->leaf && find_value(*input.impl()) < 0)
+      throw UserError(fmt::format("{}: an input {} was made on another tape, or on one that has ended; detach() it",
+                                  op.name(), to_string(input.info())));
+}
+
+void TapeState::append(std::shared_ptr<const Op> op, std::span<const Tensor> inputs, std::span<const Tensor> outputs,
+                       std::span<const ValueInfo> infos, Needs needs, bool tracked,
+                       const std::optional<Alias>& alias) {
+  // First everything that can fail, then the change.
+  const Saved saved = tracked ? op->saves(needs) : Saved{};
+  const std::size_t saves = saved.inputs.size() + saved.outputs.size();
+  make_room(nodes, 1);
+  make_room(places, inputs.size() + outputs.size() + saves);
+  make_room(values, inputs.size() + outputs.size());
+  make_room(slots, inputs.size() + outputs.size());
+  open_plan_regions();
+  const Index n = node_count();
+  const Index outer = innermost ? outermost(innermost) : 0;
+  std::vector<Decision> decisions;
+  std::vector<OffloadedCopy> copies;
+  if (outer && !alias) {
+    NodeInfo described{op->name(), 0, 0};
+    if (region(outer).policy) {
+      for (const Tensor& output : outputs) described.bytes += output.bytes();
+      described.flops = op->flops(infos);
+    }
+    decisions.resize(outputs.size());
+    copies.resize(outputs.size());
+    for (std::size_t j = 0; j < outputs.size(); ++j) {
+      decisions[j] = decide(outer, n, static_cast<Index>(j), described);
+      if (decisions[j] == Decision::offload)
+        copies[j] = OffloadedCopy(outputs[j].impl()->storage->data, outputs[j].impl()->storage->bytes);
+    }
+  }
+  if (outer) {
+    make_room(region(outer).held, inputs.size() + outputs.size());
+    make_room(region(outer).kept, outputs.size());
+    make_room(region(outer).parked, outputs.size());
+  }
+
+  ++clock;
+  Node& appended = nodes.emplace_back();
+  appended.first_place = static_cast<Index>(places.size());
+  appended.inputs = static_cast<std::uint16_t>(inputs.size());
+  appended.outputs = static_cast<std::uint16_t>(outputs.size());
+  appended.saves = static_cast<std::uint16_t>(saves);
+  appended.tracked = tracked;
+  appended.region = innermost;
+  for (const Tensor& input : inputs) {
+    const Index v = value_of(input);
+    places.push_back(v);
+    slot(value(v).slot).touched = clock;
+  }
+  const bool permanent = op->keep() == Keep::never_replay;
+  for (const Tensor& output : outputs) {
+    Index s = -1;
+    if (alias) {
+      s = value(places[static_cast<std::size_t>(appended.first_place + alias->input)]).slot;
+    } else {
+      s = static_cast<Index>(slots.size());
+      Slot& made = slots.emplace_back();
+      made.maker = n;
+      made.bytes = output.impl()->storage->bytes;
+      made.device = output.device();
+      made.permanent = permanent;
+      if (permanent) made.strong = output.impl()->storage;
+      bind(s, output.impl()->storage);
+    }
+    places.push_back(make_value(output, n, s, tracked && is_floating(output.dtype())));
+  }
+  for (const int place : saved.inputs) places.push_back(place);
+  for (const int place : saved.outputs) places.push_back(static_cast<Index>(inputs.size()) + place);
+  appended.op = std::move(op);
+
+  if (!outer) {
+    if (tracked) hold_saves(n);
+  } else {
+    for (const Index v : this->inputs(appended)) {
+      const Index s = value(v).slot;
+      if (inside(outer, slot(s).maker) || slot(s).held_by_record == outer) continue;
+      slot(s).held_by_record = outer;
+      region(outer).held.push_back(s);
+      hold(s);
+    }
+    for (std::size_t j = 0; j < decisions.size(); ++j) {
+      const Index s = value(this->outputs(appended)[j]).slot;
+      if (decisions[j] == Decision::keep) {
+        region(outer).kept.push_back(s);
+        region(outer).held.push_back(s);
+        hold(s);
+      } else if (decisions[j] == Decision::offload) {
+        slot(s).host = std::move(copies[j]);
+        ++slot(s).parked;
+        region(outer).parked.push_back(s);
+        notify(Event::offload, n);
+      }
+    }
+  }
+  notify(Event::forward, n);
+  if (listener && !walking) listener->node(n);
+  close_plan_regions();
+}
+
+}  // namespace reprise
