@@ -1,0 +1,5 @@
+#pragma once
+// Everything about checkpointing: regions and policies by hand, traces, plans and planners.
+#include "reprise/checkpoint/policy.h"
+#include "reprise/checkpoint/region.h"
+#include "reprise/checkpoint/sequential.h"

@@ -1,0 +1,29 @@
+#include "reprise/checkpoint/policy.h"
+
+#include <algorithm>
+#include <string>
+#include <vector>
+
+namespace reprise::checkpoint {
+
+Policy Policy::full() { return {}; }
+
+Policy Policy::none() {
+  Policy policy;
+  policy.makes_region_ = false;
+  return policy;
+}
+
+Policy Policy::save_only(std::initializer_list<std::string_view> ops) {
+  return custom([names = std::vector<std::string>(ops.begin(), ops.end())](const NodeInfo& node) {
+    return std::find(names.begin(), names.end(), node.op) != names.end() ? Decision::keep : Decision::recompute;
+  });
+}
+
+Policy Policy::custom(Function decide) {
+  Policy policy;
+  policy.function_ = std::make_shared<const Function>(std::move(decide));
+  return policy;
+}
+
+}  // namespace reprise::checkpoint

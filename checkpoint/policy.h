@@ -1,0 +1,34 @@
+#pragma once
+// What becomes of the values made inside a region while it is closed. A policy is asked once per node, when the node is
+// recorded (or when an enclosing region is opened for backward); it answers with data, and the tape obeys.
+#include <functional>
+#include <initializer_list>
+#include <memory>
+#include <string_view>
+
+#include "reprise/autograd/plan.h"
+
+namespace reprise::checkpoint {
+
+using reprise::Decision;
+using reprise::NodeInfo;
+
+class Policy {
+ public:
+  using Function = std::function<Decision(const NodeInfo&)>;
+
+  static Policy full();  // a region that keeps nothing made inside it
+  static Policy none();  // no region
+  // Keeps the outputs of these ops (by Op::name), recomputes the rest.
+  static Policy save_only(std::initializer_list<std::string_view> ops);
+  static Policy custom(Function decide);
+
+  bool makes_region() const { return makes_region_; }
+  const std::shared_ptr<const Function>& function() const { return function_; }  // null: recompute everything
+
+ private:
+  bool makes_region_ = true;
+  std::shared_ptr<const Function> function_;
+};
+
+}  // namespace reprise::checkpoint
