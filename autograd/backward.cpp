@@ -21,32 +21,32 @@ bool sole_owner(const Tensor& t) {
 void add_in_place(const Tensor& to, const Tensor& more) {
   if (is_dry_run()) return;
   const ConstView sum{to.impl()->data(), &to.info()};
-  add_same_slot.run({sum, {more.impl()->data(), &more.info()}, {to.impl()->data(), &to.info()}}, {}, to.device(),
-                    to.dtype());
+  add_same_slot.run({sum, {more.impl()->data(), &more.info()}, {to.impl()->data(), &to.info()}}, {},
+                    to.device(), to.dtype());
 }
 
 Tensor copy_as_gradient(const Tensor& from) {
   Tensor copy = empty(from.info(), memory::Tag::gradient);
-  if (!is_dry_run())
-    copy_bytes({from.impl()->data(), &from.info()}, {copy.impl()->data(), &copy.info()});
+  if (!is_dry_run()) copy_bytes({from.impl()->data(), &from.info()}, {copy.impl()->data(), &copy.info()});
   return copy;
 }
 
 // What a walk uses per value and node, recycled between walks of a thread.
 struct Buffers {
-  std::vector<Tensor> gradients;         // per value
-  std::vector<std::uint8_t> leads;       // per value: leads to something wanted
-  std::vector<std::uint8_t> reached;     // per value: the loss depends on it
-  std::vector<std::uint8_t> wanted;      // per value: its gradient is a result
-  std::vector<std::uint8_t> active;      // per node
-  std::vector<Index> active_before;      // per node
-  std::vector<Index> last_use;           // per value: the node after whose backward a leaf's gradient is complete
+  std::vector<Tensor> gradients;      // per value
+  std::vector<std::uint8_t> leads;    // per value: leads to something wanted
+  std::vector<std::uint8_t> reached;  // per value: the loss depends on it
+  std::vector<std::uint8_t> wanted;   // per value: its gradient is a result
+  std::vector<std::uint8_t> active;   // per node
+  std::vector<Index> active_before;   // per node
+  std::vector<Index> last_use;  // per value: the node after whose backward a leaf's gradient is complete
 };
 thread_local Buffers spare_buffers;
 
 class WalkRun {
  public:
-  WalkRun(TapeState& tape, const Tensor& loss, std::span<const Tensor> wanted, bool accumulate, WalkRequest request)
+  WalkRun(TapeState& tape, const Tensor& loss, std::span<const Tensor> wanted, bool accumulate,
+          WalkRequest request)
       : tape_(tape),
         loss_(loss),
         wanted_(wanted),
@@ -105,13 +105,16 @@ const char* what(bool accumulate) { return accumulate ? "backward" : "gradients"
 Index WalkRun::enter_loss() {
   if (!loss_.defined()) throw UserError(fmt::format("{}: the loss is undefined", what(accumulate_)));
   if (!loss_.requires_grad())
-    throw UserError(fmt::format("{}: the loss does not depend on anything that requires a gradient", what(accumulate_)));
+    throw UserError(
+        fmt::format("{}: the loss does not depend on anything that requires a gradient", what(accumulate_)));
   if (!loss_.is_leaf() && tape_.find_value(*loss_.impl()) < 0)
-    throw UserError(fmt::format("{}: the loss was made on another tape, or on one that has ended", what(accumulate_)));
+    throw UserError(
+        fmt::format("{}: the loss was made on another tape, or on one that has ended", what(accumulate_)));
   if (!request_.seed.defined()) {
     if (loss_.numel() != 1)
-      throw UserError(fmt::format("{}: the loss has shape {}, not one element: reduce it (mean, sum) or pass a seed",
-                                  what(accumulate_), to_string(loss_.shape())));
+      throw UserError(
+          fmt::format("{}: the loss has shape {}, not one element: reduce it (mean, sum) or pass a seed",
+                      what(accumulate_), to_string(loss_.shape())));
   } else if (request_.seed.info() != loss_.info()) {
     throw UserError(fmt::format("{}: the seed {} does not fit the loss {}", what(accumulate_),
                                 to_string(request_.seed.info()), to_string(loss_.info())));
@@ -122,7 +125,8 @@ Index WalkRun::enter_loss() {
     if (!input.requires_grad())
       throw UserError(fmt::format("gradients: input {} does not require a gradient", i));
     Index v = tape_.find_value(*input.impl());
-    for (Index u = 0; v < 0 && u < static_cast<Index>(tape_.values.size()); ++u)  // its link may point at another tape
+    for (Index u = 0; v < 0 && u < static_cast<Index>(tape_.values.size());
+         ++u)  // its link may point at another tape
       if (tape_.value(u).leaf == input.impl()) v = u;
     wanted_values_.push_back(v);
   }
@@ -160,14 +164,17 @@ void WalkRun::find_active(Index loss) {
     const std::vector<int> differentiable = node.op->differentiable();
     for (int j = 0; j < node.outputs; ++j)
       if (const Index v = tape_.outputs(node)[static_cast<std::size_t>(j)];
-          reached(v) && leads(v) && std::find(differentiable.begin(), differentiable.end(), j) == differentiable.end())
-        throw UserError(fmt::format("{}: the loss depends on output {} of {} (node {}), which carries no gradient: "
-                                    "detach() it",
-                                    what(accumulate_), j, node.op->name(), n));
+          reached(v) && leads(v) &&
+          std::find(differentiable.begin(), differentiable.end(), j) == differentiable.end())
+        throw UserError(
+            fmt::format("{}: the loss depends on output {} of {} (node {}), which carries no gradient: "
+                        "detach() it",
+                        what(accumulate_), j, node.op->name(), n));
     if (node.spent)
-      throw UserError(fmt::format("{}: a second time through {} (node {}), whose saved values are gone: pass "
-                                  "retain_graph = true to the first",
-                                  what(accumulate_), node.op->name(), n));
+      throw UserError(
+          fmt::format("{}: a second time through {} (node {}), whose saved values are gone: pass "
+                      "retain_graph = true to the first",
+                      what(accumulate_), node.op->name(), n));
     walk_.active[static_cast<std::size_t>(n)] = 1;
     for (const Index v : tape_.inputs(node))
       if (leads(v)) reached(v) = 1;
@@ -177,9 +184,10 @@ void WalkRun::find_active(Index loss) {
   if (!request_.allow_unused)
     for (std::size_t i = 0; i < wanted_values_.size(); ++i)
       if (wanted_values_[i] < 0 || !reached(wanted_values_[i]))
-        throw UserError(fmt::format("gradients: the loss does not depend on input {}: pass allow_unused = true for an "
-                                    "undefined gradient",
-                                    i));
+        throw UserError(
+            fmt::format("gradients: the loss does not depend on input {}: pass allow_unused = true for an "
+                        "undefined gradient",
+                        i));
   for (Region& region : tape_.regions) {
     region.needed_later = false;
     if (region.parent != 0 || !walk_.any_active(region.first, region.last)) continue;
@@ -202,7 +210,8 @@ void WalkRun::accumulate(Index v, Tensor more) {
   Tensor& sum = gradient(v);
   if (!sum.defined()) {
     sum = std::move(more);
-    if (accumulate_ && tape_.value(v).leaf && sole_owner(sum)) retag(*sum.impl()->storage, memory::Tag::gradient);
+    if (accumulate_ && tape_.value(v).leaf && sole_owner(sum))
+      retag(*sum.impl()->storage, memory::Tag::gradient);
   } else if (!walk_.create && sole_owner(sum)) {
     add_in_place(sum, more);
   } else {
@@ -241,7 +250,8 @@ void WalkRun::run_backward(Index n) {
       tape_.check_version(n, s, "backward");
       tape_.slot(s).touched = ++tape_.clock;
     });
-    const auto in = static_cast<std::size_t>(tape_.node(n).inputs), out = static_cast<std::size_t>(tape_.node(n).outputs);
+    const auto in = static_cast<std::size_t>(tape_.node(n).inputs),
+               out = static_cast<std::size_t>(tape_.node(n).outputs);
     InlineBuffer<ValueInfo, 4> infos(in);
     InlineBuffer<bool, 8> needs(in);
     InlineBuffer<Tensor, 8> tensors(in + out), arrived(out);
@@ -263,17 +273,18 @@ void WalkRun::run_backward(Index n) {
       for (const Index place : tape_.saved_places(tape_.node(n)))
         tensors[static_cast<std::size_t>(place)] = tape_.handle(tape_.place_value(tape_.node(n), place));
       const std::shared_ptr<const Op> op = tape_.node(n).op;  // create_graph appends nodes
-      std::vector<Tensor> gradients =
-          op->backward({tensors.span().first(in), tensors.span().subspan(in), infos.span(), Needs{needs.span()}},
-                       arrived.span());
+      std::vector<Tensor> gradients = op->backward(
+          {tensors.span().first(in), tensors.span().subspan(in), infos.span(), Needs{needs.span()}},
+          arrived.span());
       for (std::size_t j = 0; j < out; ++j) arrived[j] = Tensor();
       if (gradients.size() != in)
-        throw UserError(fmt::format("{}: backward returned {} gradients for {} inputs", op->name(), gradients.size(), in));
+        throw UserError(fmt::format("{}: backward returned {} gradients for {} inputs", op->name(),
+                                    gradients.size(), in));
       for (std::size_t i = 0; i < in; ++i) {
         if (!needs[i] || !gradients[i].defined()) continue;
         if (gradients[i].info() != infos[i])
-          throw UserError(fmt::format("{}: backward returned a gradient {} for input {}, which is {}", op->name(),
-                                      to_string(gradients[i].info()), i, to_string(infos[i])));
+          throw UserError(fmt::format("{}: backward returned a gradient {} for input {}, which is {}",
+                                      op->name(), to_string(gradients[i].info()), i, to_string(infos[i])));
         accumulate(tape_.inputs(tape_.node(n))[i], std::move(gradients[i]));
       }
     }
@@ -287,7 +298,8 @@ void WalkRun::run_backward(Index n) {
 void WalkRun::leaf_complete(Index n) {
   for (std::size_t i = 0; i < tape_.node(n).inputs; ++i) {
     const Index v = tape_.inputs(tape_.node(n))[i];
-    if (!tape_.value(v).leaf || buffers_.last_use[static_cast<std::size_t>(v)] != n || !gradient(v).defined()) continue;
+    if (!tape_.value(v).leaf || buffers_.last_use[static_cast<std::size_t>(v)] != n || !gradient(v).defined())
+      continue;
     buffers_.last_use[static_cast<std::size_t>(v)] = -1;  // a leaf that the node reads twice
     if (tape_.observer) {
       const Tensor leaf(tape_.value(v).leaf);
@@ -369,7 +381,8 @@ void WalkRun::restore_after_failure() {
   }
   for (std::size_t r = 1; r < region_limit_; ++r) {
     const Region& region = tape_.regions[r];
-    if (region.parent == 0 && walk_.any_active(region.first, region.last)) tape_.hold_region(static_cast<Index>(r));
+    if (region.parent == 0 && walk_.any_active(region.first, region.last))
+      tape_.hold_region(static_cast<Index>(r));
   }
 }
 
@@ -420,17 +433,20 @@ std::vector<Tensor> TapeState::walk(const Tensor& loss, std::span<const Tensor> 
                                     WalkRequest request) {
   check_thread(what(accumulate));
   throw_pending_error();
-  if (walking) throw UserError(fmt::format("{}: called inside a backward of the same tape", what(accumulate)));
+  if (walking)
+    throw UserError(fmt::format("{}: called inside a backward of the same tape", what(accumulate)));
   close_plan_regions(true);
   if (innermost != 0)
-    throw UserError(fmt::format("{}: called inside an open checkpoint region: end the region first", what(accumulate)));
+    throw UserError(
+        fmt::format("{}: called inside an open checkpoint region: end the region first", what(accumulate)));
   if (listener) listener->backward(loss, wanted, accumulate, request);
   std::vector<Tensor> results = WalkRun(*this, loss, wanted, accumulate, std::move(request)).run();
   if (listener) listener->backward_done(results);
   return results;
 }
 
-void TapeState::rewind(Index node_limit, std::size_t value_limit, std::size_t slot_limit, std::size_t region_limit) {
+void TapeState::rewind(Index node_limit, std::size_t value_limit, std::size_t slot_limit,
+                       std::size_t region_limit) {
   for (std::size_t r = regions.size(); r-- > region_limit;) {
     release_region(static_cast<Index>(r));
     std::vector<Index>& siblings = region(regions[r].parent).children;
@@ -444,7 +460,8 @@ void TapeState::rewind(Index node_limit, std::size_t value_limit, std::size_t sl
   values.resize(value_limit);
   for (std::size_t s = 0; s < slots.size(); ++s) {
     if (slots[s].held_by_record >= static_cast<Index>(region_limit)) slots[s].held_by_record = 0;
-    if (s >= slot_limit && slots[s].current && slots[s].current->table == this) slots[s].current->table = nullptr;
+    if (s >= slot_limit && slots[s].current && slots[s].current->table == this)
+      slots[s].current->table = nullptr;
   }
   slots.resize(slot_limit);
 }

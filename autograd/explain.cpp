@@ -46,7 +46,8 @@ std::int64_t nodes_to_replay(const TapeState& tape, Index s) {
   while (!missing.empty()) {
     const Slot& wanted = tape.slot(missing.back());
     missing.pop_back();
-    if (wanted.current || wanted.host || std::find(list.begin(), list.end(), wanted.maker) != list.end()) continue;
+    if (wanted.current || wanted.host || std::find(list.begin(), list.end(), wanted.maker) != list.end())
+      continue;
     list.push_back(wanted.maker);
     for (const Index v : tape.inputs(tape.node(wanted.maker))) missing.push_back(tape.value(v).slot);
   }
@@ -57,8 +58,8 @@ std::int64_t nodes_to_replay(const TapeState& tape, Index s) {
 
 void Tape::print(std::ostream& out) const {
   const TapeState& tape = *state_;
-  out << fmt::format("{:>5}  {:<24} {:<8} {:<18} {:<26} {:>12}  {:<10} {}\n", "node", "op", "region", "inputs", "outputs",
-                     "bytes", "residency", "saved");
+  out << fmt::format("{:>5}  {:<24} {:<8} {:<18} {:<26} {:>12}  {:<10} {}\n", "node", "op", "region",
+                     "inputs", "outputs", "bytes", "residency", "saved");
   for (Index n = 0; n < tape.node_count(); ++n) {
     const Node& node = tape.node(n);
     std::vector<Index> saved;
@@ -67,12 +68,12 @@ void Tape::print(std::ostream& out) const {
       const Index v = tape.outputs(node)[j];
       const Slot& slot = tape.slot(tape.value(v).slot);
       const bool view = slot.maker != n;
-      out << fmt::format("{:>5}  {:<24} {:<8} {:<18} {:<26} {:>12}  {:<10} {}\n", j == 0 ? std::to_string(n) : "",
-                         j == 0 ? std::string(node.op->name()) : "", j == 0 ? region_path(tape, node.region) : "",
-                         j == 0 ? value_list(tape.inputs(node)) : "",
-                         fmt::format("%{} {}", v, to_string(tape.value(v).info)),
-                         view ? "view" : std::to_string(slot.bytes), name(residency(slot)),
-                         j == 0 ? value_list(saved) : "");
+      out << fmt::format(
+          "{:>5}  {:<24} {:<8} {:<18} {:<26} {:>12}  {:<10} {}\n", j == 0 ? std::to_string(n) : "",
+          j == 0 ? std::string(node.op->name()) : "", j == 0 ? region_path(tape, node.region) : "",
+          j == 0 ? value_list(tape.inputs(node)) : "",
+          fmt::format("%{} {}", v, to_string(tape.value(v).info)), view ? "view" : std::to_string(slot.bytes),
+          name(residency(slot)), j == 0 ? value_list(saved) : "");
     }
   }
 }
@@ -91,13 +92,15 @@ std::string Tape::explain(const Tensor& tensor) const {
     text += fmt::format("made by {} (node {})", tape.node(value.maker).op->name(), value.maker);
   text += value.tracked ? ", tracked" : ", untracked";
   if (value.maker >= 0 && slot.maker != value.maker)
-    text += fmt::format("; a view at byte {} of a buffer of {} bytes{}", value.offset, slot.bytes,
-                        slot.maker >= 0 ? fmt::format(" made by {} (node {})", tape.node(slot.maker).op->name(), slot.maker)
-                                        : std::string());
+    text += fmt::format(
+        "; a view at byte {} of a buffer of {} bytes{}", value.offset, slot.bytes,
+        slot.maker >= 0 ? fmt::format(" made by {} (node {})", tape.node(slot.maker).op->name(), slot.maker)
+                        : std::string());
   if (value.maker >= 0 && tape.node(value.maker).region != 0) {
     const Region& region = tape.region(tape.node(value.maker).region);
-    text += fmt::format("\n  in region {} [{}, {})", region_path(tape, tape.node(value.maker).region), region.first,
-                        region.last < 0 ? std::string("recording") : std::to_string(region.last));
+    text +=
+        fmt::format("\n  in region {} [{}, {})", region_path(tape, tape.node(value.maker).region),
+                    region.first, region.last < 0 ? std::string("recording") : std::to_string(region.last));
   }
   text += fmt::format("\n  {}", name(residency(slot)));
   if (slot.permanent) {
@@ -111,18 +114,21 @@ std::string Tape::explain(const Tensor& tensor) const {
             reasons.push_back(fmt::format("saved by {} (node {})", tape.node(n).op->name(), n));
     for (std::size_t r = 1; r < tape.regions.size(); ++r) {
       const Region& region = tape.regions[r];
-      if (!region.holding || std::find(region.held.begin(), region.held.end(), value.slot) == region.held.end()) continue;
+      if (!region.holding ||
+          std::find(region.held.begin(), region.held.end(), value.slot) == region.held.end())
+        continue;
       const bool made_inside = tape.inside(static_cast<Index>(r), slot.maker);
       reasons.push_back(fmt::format("{} region {}", made_inside ? "kept in" : "boundary of", r));
     }
     if (slot.current) {
       const std::int32_t handles = slot.current->references.load() - (slot.strong ? 1 : 0);
       if (handles > 0)
-        reasons.push_back(fmt::format("{} handle{} of the user's hold{} the whole buffer of {} bytes", handles,
-                                      handles == 1 ? "" : "s", handles == 1 ? "s" : "", slot.bytes));
+        reasons.push_back(fmt::format("{} handle{} of the user's hold{} the whole buffer of {} bytes",
+                                      handles, handles == 1 ? "" : "s", handles == 1 ? "s" : "", slot.bytes));
     }
     for (const std::string& reason : reasons) text += "\n  " + reason;
-    if (!slot.current) text += fmt::format("\n  replaying it would run {} nodes", nodes_to_replay(tape, value.slot));
+    if (!slot.current)
+      text += fmt::format("\n  replaying it would run {} nodes", nodes_to_replay(tape, value.slot));
   }
   return text;
 }
@@ -132,7 +138,8 @@ Trace Tape::trace() const { return trace_of(*state_); }
 Trace trace_of(const TapeState& tape) {
   Trace trace;
   for (const Value& v : tape.values)
-    trace.values.push_back({v.info.shape, v.info.dtype, v.info.device, tape.slot(v.slot).bytes, v.slot, v.maker});
+    trace.values.push_back(
+        {v.info.shape, v.info.dtype, v.info.device, tape.slot(v.slot).bytes, v.slot, v.maker});
   for (Index n = 0; n < tape.node_count(); ++n) {
     const Node& node = tape.node(n);
     InlineBuffer<ValueInfo, 4> infos(node.inputs);

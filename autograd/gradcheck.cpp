@@ -77,7 +77,8 @@ void gradcheck(std::function<Tensor(std::span<const Tensor>)> function, std::vec
     if (!leaf.requires_grad()) continue;
     const Tensor& gradient = gradients[next++];
     const std::vector<double> analytic =
-        gradient.defined() ? gradient.to_vector() : std::vector<double>(static_cast<std::size_t>(leaf.numel()), 0.0);
+        gradient.defined() ? gradient.to_vector()
+                           : std::vector<double>(static_cast<std::size_t>(leaf.numel()), 0.0);
     for (std::int64_t i = 0; i < leaf.numel(); ++i) {
       const double before = leaf.to_vector()[static_cast<std::size_t>(i)];
       nudge(leaf, i, options.eps);
@@ -90,8 +91,9 @@ void gradcheck(std::function<Tensor(std::span<const Tensor>)> function, std::vec
       const double numeric = (above - below) / (above_at - below_at);
       const double found = analytic[static_cast<std::size_t>(i)];
       if (!(std::abs(found - numeric) <= options.atol + options.rtol * std::abs(numeric)))
-        throw Error(fmt::format("gradcheck: input {} element {}: backward gives {:.10g}, central differences give {:.10g}",
-                                k, i, found, numeric));
+        throw Error(fmt::format(
+            "gradcheck: input {} element {}: backward gives {:.10g}, central differences give {:.10g}", k, i,
+            found, numeric));
     }
   }
 }

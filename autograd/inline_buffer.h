@@ -3,8 +3,8 @@
 // need, without an allocation per op.
 #include <array>
 #include <cstddef>
-#include <span>
 #include <memory>
+#include <span>
 
 namespace reprise {
 

@@ -12,13 +12,16 @@ namespace {
 struct AddGradients final : Op {
   std::string_view name() const override { return "add_gradients"; }
   std::vector<ValueInfo> infer(std::span<const ValueInfo> in) const override { return {in[0]}; }
-  void forward(std::span<const ConstView> in, std::span<const View> out, std::span<std::byte>) const override {
+  void forward(std::span<const ConstView> in, std::span<const View> out,
+               std::span<std::byte>) const override {
     add_same_slot.run({in[0], in[1], out[0]}, {}, in[0].info->device, in[0].info->dtype);
   }
   std::vector<Tensor> backward(const Context&, std::span<const Tensor> gradients) const override {
     return {gradients[0], gradients[0]};
   }
-  double flops(std::span<const ValueInfo> in) const override { return static_cast<double>(in[0].shape.numel()); }
+  double flops(std::span<const ValueInfo> in) const override {
+    return static_cast<double>(in[0].shape.numel());
+  }
 };
 
 }  // namespace

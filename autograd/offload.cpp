@@ -20,7 +20,8 @@ std::atomic<std::size_t> peak_bytes{0};
 OffloadedCopy::OffloadedCopy(const void* data, std::size_t bytes) : bytes_(bytes), present_(true) {
   if (data) {
     data_.reset(new (std::nothrow) std::byte[bytes]);
-    if (!data_) throw OutOfMemory(fmt::format("out of host memory: an offloaded copy asked for {} bytes", bytes));
+    if (!data_)
+      throw OutOfMemory(fmt::format("out of host memory: an offloaded copy asked for {} bytes", bytes));
     std::memcpy(data_.get(), data, bytes);
   }
   const std::size_t now = live_bytes += bytes;

@@ -13,7 +13,9 @@ namespace {
 
 using nlohmann::json;
 
-json to_json(const Shape& shape) { return std::vector<std::int64_t>(shape.extents().begin(), shape.extents().end()); }
+json to_json(const Shape& shape) {
+  return std::vector<std::int64_t>(shape.extents().begin(), shape.extents().end());
+}
 Shape shape_from(const json& j) { return Shape(j.get<std::vector<std::int64_t>>()); }
 
 void write(const json& j, const std::string& path) {
@@ -77,8 +79,9 @@ void check_regions(const Plan& plan) {
     const bool nested = open.empty() || region.last <= open.back().last;
     if (region.first < previous || region.last <= region.first || !nested ||
         region.last > static_cast<std::int32_t>(plan.nodes.size()))
-      throw UserError(fmt::format("region [{}, {}) does not nest with the others in preorder, or leaves the step's {} nodes",
-                                  region.first, region.last, plan.nodes.size()));
+      throw UserError(fmt::format(
+          "region [{}, {}) does not nest with the others in preorder, or leaves the step's {} nodes",
+          region.first, region.last, plan.nodes.size()));
     previous = region.first;
     open.push_back(region);
   }
@@ -99,8 +102,10 @@ void Plan::save(const std::string& path) const {
 Plan Plan::load(const std::string& path) {
   return read<Plan>(path, "reprise plan", [](const json& j) {
     Plan plan;
-    for (const json& n : j.value("nodes", json::array())) plan.nodes.push_back({n.at(0), n.at(1), shape_from(n.at(2))});
-    for (const json& r : j.value("regions", json::array())) plan.regions.push_back({r.at(0), r.at(1), r.at(2)});
+    for (const json& n : j.value("nodes", json::array()))
+      plan.nodes.push_back({n.at(0), n.at(1), shape_from(n.at(2))});
+    for (const json& r : j.value("regions", json::array()))
+      plan.regions.push_back({r.at(0), r.at(1), r.at(2)});
     for (const json& d : j.value("decisions", json::array()))
       plan.decisions.push_back({d.at(0), d.at(1), decision_from(d.at(2))});
     plan.set_prediction(j.at("predicted_peak"), j.at("replays"));
@@ -138,8 +143,8 @@ Trace Trace::load(const std::string& path) {
     for (const json& v : j.value("values", json::array())) {
       const std::string device = v.at("device");
       trace.values.push_back({shape_from(v.at("shape")), dtype_from_string(v.at("dtype").get<std::string>()),
-                              device == "cpu" ? Device::cpu() : Device::cuda(std::stoi(device.substr(5))), v.at("bytes"),
-                              v.at("storage"), v.at("maker")});
+                              device == "cpu" ? Device::cpu() : Device::cuda(std::stoi(device.substr(5))),
+                              v.at("bytes"), v.at("storage"), v.at("maker")});
     }
     const auto count = static_cast<std::int32_t>(trace.values.size());
     for (const json& n : j.value("nodes", json::array())) {
@@ -147,7 +152,8 @@ Trace Trace::load(const std::string& path) {
                      n.at("workspace"), n.at("flops"),      n.at("keep"),   n.at("tracked"), nullptr};
       for (const auto* list : {&node.inputs, &node.outputs, &node.saved})
         for (const std::int32_t v : *list)
-          if (v < 0 || v >= count) throw UserError(fmt::format("node {} names value {} of {}", trace.nodes.size(), v, count));
+          if (v < 0 || v >= count)
+            throw UserError(fmt::format("node {} names value {} of {}", trace.nodes.size(), v, count));
       trace.nodes.push_back(std::move(node));
     }
     for (const json& e : j.value("events", json::array()))

@@ -17,10 +17,11 @@ void check_inputs(const Op& op, const std::vector<Tensor>& inputs) {
     if (!inputs[i].defined()) throw UserError(fmt::format("{}: input {} is undefined", op.name(), i));
     const TensorImpl& impl = *inputs[i].impl();
     if (impl.info.device != inputs[0].impl()->info.device)
-      throw UserError(fmt::format("{}: inputs {} and {} lie on different devices: move one with .to(Device)", op.name(),
-                                  to_string(inputs[0].info()), to_string(impl.info)));
+      throw UserError(fmt::format("{}: inputs {} and {} lie on different devices: move one with .to(Device)",
+                                  op.name(), to_string(inputs[0].info()), to_string(impl.info)));
     if (impl.storage->dry && impl.storage->dry_run != current_dry_run())
-      throw UserError(fmt::format("{}: input {} was made in a dry run that has ended: it has no values", op.name(), i));
+      throw UserError(
+          fmt::format("{}: input {} was made in a dry run that has ended: it has no values", op.name(), i));
   }
 }
 
@@ -98,26 +99,29 @@ void TapeState::check_plan(const Op& op, std::span<const ValueInfo> outputs) {
   const std::size_t n = nodes.size();
   const std::string attributes = op.attributes();
   if (n >= plan->nodes.size())
-    throw UserError(fmt::format("plan: node {} is {}, but the plan was made for a step of {} nodes: plan this step again",
-                                n, op.name(), plan->nodes.size()));
+    throw UserError(
+        fmt::format("plan: node {} is {}, but the plan was made for a step of {} nodes: plan this step again",
+                    n, op.name(), plan->nodes.size()));
   const PlanNode& expected = plan->nodes[n];
   if (expected.op != op.name() || expected.attributes != attributes)
-    throw UserError(fmt::format("plan: node {} is {}({}), but the plan was made for a step with {}({}) there: plan this "
-                                "step again",
-                                n, op.name(), attributes, expected.op, expected.attributes));
+    throw UserError(
+        fmt::format("plan: node {} is {}({}), but the plan was made for a step with {}({}) there: plan this "
+                    "step again",
+                    n, op.name(), attributes, expected.op, expected.attributes));
   if (expected.shape != outputs[0].shape) plan_shapes_match = false;
 }
 
 void TapeState::check_known(const Op& op, std::span<const Tensor> inputs) const {
   for (const Tensor& input : inputs)
     if (!input.impl()->leaf && find_value(*input.impl()) < 0)
-      throw UserError(fmt::format("{}: an input {} was made on another tape, or on one that has ended; detach() it",
-                                  op.name(), to_string(input.info())));
+      throw UserError(
+          fmt::format("{}: an input {} was made on another tape, or on one that has ended; detach() it",
+                      op.name(), to_string(input.info())));
 }
 
-void TapeState::append(std::shared_ptr<const Op> op, std::span<const Tensor> inputs, std::span<const Tensor> outputs,
-                       std::span<const ValueInfo> infos, Needs needs, bool tracked,
-                       const std::optional<Alias>& alias) {
+void TapeState::append(std::shared_ptr<const Op> op, std::span<const Tensor> inputs,
+                       std::span<const Tensor> outputs, std::span<const ValueInfo> infos, Needs needs,
+                       bool tracked, const std::optional<Alias>& alias) {
   // First everything that can fail, then the change.
   const Saved saved = tracked ? op->saves(needs) : Saved{};
   const std::size_t saves = saved.inputs.size() + saved.outputs.size();

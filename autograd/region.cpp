@@ -22,10 +22,11 @@ NodeInfo TapeState::describe(Index n) const {
 
 Decision TapeState::decide(Index r, Index n, Index output, const NodeInfo& described) const {
   if (plan && !walking) {
-    const auto found = std::lower_bound(plan->decisions.begin(), plan->decisions.end(), std::pair{n, output},
-                                        [](const PlanDecision& decision, const std::pair<Index, Index>& place) {
-                                          return std::pair{decision.node, decision.output} < place;
-                                        });
+    const auto found =
+        std::lower_bound(plan->decisions.begin(), plan->decisions.end(), std::pair{n, output},
+                         [](const PlanDecision& decision, const std::pair<Index, Index>& place) {
+                           return std::pair{decision.node, decision.output} < place;
+                         });
     if (found != plan->decisions.end() && found->node == n && found->output == output) return found->decision;
   }
   return region(r).policy ? (*region(r).policy)(described) : Decision::recompute;
@@ -179,7 +180,9 @@ void TapeState::open_region(Index r, const Walk& walk) {
 void TapeState::close_inner_region(Index q, const Walk& walk, std::vector<Index>& targets) {
   const Region& outer = region(region(q).parent);
   Region& inner = region(q);
-  const auto made_inside = [&](Index s) { return slot(s).maker >= inner.first && slot(s).maker < inner.last; };
+  const auto made_inside = [&](Index s) {
+    return slot(s).maker >= inner.first && slot(s).maker < inner.last;
+  };
   inner.kept.clear();
   inner.parked.clear();
   for (const Index s : outer.kept)
@@ -192,7 +195,8 @@ void TapeState::close_inner_region(Index q, const Walk& walk, std::vector<Index>
       const NodeInfo described = describe(n);
       for (std::size_t j = 0; j < node(n).outputs; ++j) {
         const Index s = value(outputs(node(n))[j]).slot;
-        if (slot(s).mark != needed || decide(q, n, static_cast<Index>(j), described) == Decision::recompute) continue;
+        if (slot(s).mark != needed || decide(q, n, static_cast<Index>(j), described) == Decision::recompute)
+          continue;
         if (slot(s).kept_mark != needed) inner.kept.push_back(s);
       }
     }

@@ -81,7 +81,8 @@ class Pins {
 }  // namespace
 
 void TapeState::materialize(std::span<const Index> targets) {
-  if (std::all_of(targets.begin(), targets.end(), [this](Index s) { return slot(s).current != nullptr; })) return;
+  if (std::all_of(targets.begin(), targets.end(), [this](Index s) { return slot(s).current != nullptr; }))
+    return;
   const std::uint32_t mark = ++epoch;
   Pins pins(*this);
   for (const Index s : targets) pins.add(s);
@@ -93,7 +94,8 @@ void TapeState::materialize(std::span<const Index> targets) {
     missing.pop_back();
     if (wanted.mark == mark || wanted.current || wanted.host) continue;
     wanted.mark = mark;
-    if (wanted.permanent || wanted.maker < 0) throw InternalError("a value that cannot be made again was dropped");
+    if (wanted.permanent || wanted.maker < 0)
+      throw InternalError("a value that cannot be made again was dropped");
     Node& maker = node(wanted.maker);
     if (maker.mark == mark) continue;
     maker.mark = mark;

@@ -78,7 +78,7 @@ Index TapeState::find_value(const TensorImpl& impl) const {
   const Value& known = value(impl.value);
   if (known.serial != impl.serial) return -1;
   if (known.maker < 0 && slot(known.slot).version != impl.storage->version) return -1;  // written since
-  if (known.tracked != impl.requires_grad) return -1;                                    // made a leaf since
+  if (known.tracked != impl.requires_grad) return -1;                                   // made a leaf since
   return impl.value;
 }
 
@@ -207,10 +207,10 @@ void TapeState::check_version(Index n, Index s, const char* what) const {
   std::string name;
   for (const Value& v : values)
     if (v.slot == s && v.leaf && v.leaf->name) name = fmt::format(" '{}'", *v.leaf->name);
-  throw UserError(
-      fmt::format("{} of {} (node {}) would read a tensor{} that was written since it was recorded: run backward before "
-                  "the optimizer's step, or record the step again",
-                  what, node(n).op->name(), n, name));
+  throw UserError(fmt::format(
+      "{} of {} (node {}) would read a tensor{} that was written since it was recorded: run backward before "
+      "the optimizer's step, or record the step again",
+      what, node(n).op->name(), n, name));
 }
 
 void TapeState::throw_pending_error() {
@@ -219,7 +219,8 @@ void TapeState::throw_pending_error() {
 
 void TapeState::check_thread(const char* what) const {
   if (thread != std::this_thread::get_id())
-    throw UserError(fmt::format("{}: this tape was opened on another thread; a tape is used by one thread", what));
+    throw UserError(
+        fmt::format("{}: this tape was opened on another thread; a tape is used by one thread", what));
 }
 
 // ---- the public class
@@ -227,7 +228,8 @@ void TapeState::check_thread(const char* what) const {
 Tape::Tape(TapeOptions options) {
   const bool start = options.start;
   if (start && recording)
-    throw UserError("a tape is already recording on this thread: end it first, or open this one with start = false");
+    throw UserError(
+        "a tape is already recording on this thread: end it first, or open this one with start = false");
   state_ = std::make_unique<TapeState>(std::move(options));
   if (start) recording = state_.get();
 }
@@ -245,10 +247,11 @@ void Tape::backward(const Tensor& loss, BackwardOptions options) {
                {std::move(options.seed), options.retain_graph, options.create_graph, false, options.commit});
 }
 
-std::vector<Tensor> Tape::gradients(const Tensor& loss, std::span<const Tensor> inputs, GradientOptions options) {
+std::vector<Tensor> Tape::gradients(const Tensor& loss, std::span<const Tensor> inputs,
+                                    GradientOptions options) {
   return state_->walk(loss, inputs, false,
-                      {std::move(options.seed), options.retain_graph, options.create_graph, options.allow_unused,
-                       Commit::at_end});
+                      {std::move(options.seed), options.retain_graph, options.create_graph,
+                       options.allow_unused, Commit::at_end});
 }
 
 void Tape::set_observer(Observer* observer) { state_->observer = observer; }

@@ -40,9 +40,9 @@ struct Slot {
   Index pins = 0;
   Index parked = 0;  // closed regions that are content with the offloaded copy
   std::uint32_t version = 0;
-  std::uint32_t mark = 0;        // the last search (TapeState::epoch) that needed it
-  std::uint32_t kept_mark = 0;   // the last search whose region keeps it
-  Index held_by_record = 0;      // the outermost region that already holds it as an outside input
+  std::uint32_t mark = 0;       // the last search (TapeState::epoch) that needed it
+  std::uint32_t kept_mark = 0;  // the last search whose region keeps it
+  Index held_by_record = 0;     // the outermost region that already holds it as an outside input
   bool permanent = false;
   std::uint64_t touched = 0;  // TapeState::clock when last read or made
   std::size_t bytes = 0;
@@ -78,8 +78,8 @@ struct Region {
   Index mirror = -1;  // the region whose backward, with create_graph, this one holds
   Index plan_last = -1;
   bool eager = false;
-  bool holding = false;  // `held` carries holds
-  bool open = false;     // the walk is inside
+  bool holding = false;       // `held` carries holds
+  bool open = false;          // the walk is inside
   bool needed_later = false;  // some of its backwards are pending outside the present walk
   RegionPolicy policy;
   std::vector<Index> children;
@@ -154,9 +154,7 @@ class TapeState final : public SlotTable {
   Region& region(Index r) { return regions[static_cast<std::size_t>(r)]; }
   const Region& region(Index r) const { return regions[static_cast<std::size_t>(r)]; }
   Index node_count() const { return static_cast<Index>(nodes.size()); }
-  std::span<const Index> inputs(const Node& n) const {
-    return {places.data() + n.first_place, n.inputs};
-  }
+  std::span<const Index> inputs(const Node& n) const { return {places.data() + n.first_place, n.inputs}; }
   std::span<const Index> outputs(const Node& n) const {
     return {places.data() + n.first_place + n.inputs, n.outputs};
   }
@@ -232,7 +230,8 @@ class TapeState final : public SlotTable {
   void materialize(std::span<const Index> targets);
 
   // ---- backward (backward.cpp)
-  std::vector<Tensor> walk(const Tensor& loss, std::span<const Tensor> wanted, bool accumulate, WalkRequest request);
+  std::vector<Tensor> walk(const Tensor& loss, std::span<const Tensor> wanted, bool accumulate,
+                           WalkRequest request);
   // Forgets every node, value, slot and region from these on: what a failed walk with create_graph appended.
   void rewind(Index node_limit, std::size_t value_limit, std::size_t slot_limit, std::size_t region_limit);
 

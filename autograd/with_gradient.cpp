@@ -29,9 +29,10 @@ Tensor with_gradient(std::string_view name, Tensor input, std::function<Tensor(T
   Tensor output = forward(input.detach());
   if (!output.defined()) throw UserError(fmt::format("{}: forward returned an undefined tensor", name));
   if (output.requires_grad())
-    throw UserError(fmt::format("{}: forward uses a tensor that requires a gradient beside its input; its gradient would "
-                                "be lost: write an op for it",
-                                name));
+    throw UserError(
+        fmt::format("{}: forward uses a tensor that requires a gradient beside its input; its gradient would "
+                    "be lost: write an op for it",
+                    name));
   return record(WithGradient(std::string(name), std::move(backward)), std::move(input), std::move(output));
 }
 

@@ -16,7 +16,8 @@ Policy Policy::none() {
 
 Policy Policy::save_only(std::initializer_list<std::string_view> ops) {
   return custom([names = std::vector<std::string>(ops.begin(), ops.end())](const NodeInfo& node) {
-    return std::find(names.begin(), names.end(), node.op) != names.end() ? Decision::keep : Decision::recompute;
+    return std::find(names.begin(), names.end(), node.op) != names.end() ? Decision::keep
+                                                                         : Decision::recompute;
   });
 }
 
