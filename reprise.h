@@ -3,6 +3,7 @@
 #include "reprise/autograd/op.h"
 #include "reprise/autograd/plan.h"
 #include "reprise/autograd/tape.h"
+#include "reprise/checkpoint/checkpoint.h"
 #include "reprise/core/device.h"
 #include "reprise/core/dry_run.h"
 #include "reprise/core/dtype.h"
@@ -18,3 +19,4 @@
 #include "reprise/data/idx.h"
 #include "reprise/data/loader.h"
 #include "reprise/data/synthetic.h"
+#include "reprise/ops/ops.h"
