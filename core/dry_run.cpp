@@ -9,6 +9,7 @@
 #include "reprise/core/meter.h"
 #include "reprise/core/random.h"
 #include "reprise/core/tensor.h"
+#include "reprise/core/thread_local.h"
 
 namespace reprise {
 
@@ -24,7 +25,7 @@ struct DryState {
   std::unordered_map<const TensorImpl*, Ref<TensorImpl>> gradients;
 };
 
-thread_local DryState* state = nullptr;
+REPRISE_HOT_THREAD_LOCAL DryState* state = nullptr;
 std::atomic<std::uint64_t> last_number{0};
 
 Ref<TensorImpl> stand_in(const Ref<TensorImpl>& real) {
@@ -37,7 +38,8 @@ Ref<TensorImpl> stand_in(const Ref<TensorImpl>& real) {
   result->leaf = real->leaf;
   result->value = real->value;
   result->serial = real->serial;
-  result->storage = make_dry_storage(real->storage->bytes, real->storage->device, real->storage->tag, counted);
+  result->storage =
+      make_dry_storage(real->storage->bytes, real->storage->device, real->storage->tag, counted);
   return result;
 }
 

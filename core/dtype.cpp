@@ -45,7 +45,8 @@ DType dtype_from_string(std::string_view name) {
 // into the exponent by itself, up to infinity.
 BFloat16 to_bfloat16(float value) {
   const std::uint32_t bits = std::bit_cast<std::uint32_t>(value);
-  if (value != value) return {static_cast<std::uint16_t>((bits >> 16) | 0x0040U)};  // a quiet nan of the same sign
+  if (value != value)
+    return {static_cast<std::uint16_t>((bits >> 16) | 0x0040U)};  // a quiet nan of the same sign
   return {static_cast<std::uint16_t>((bits + 0x7FFFU + ((bits >> 16) & 1U)) >> 16)};
 }
 

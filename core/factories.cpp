@@ -42,7 +42,8 @@ void fill(std::byte* data, DType dtype, std::int64_t count, double value) {
   convert(&value, DType::f64, one.data(), dtype, 1);
   const std::size_t size = size_of(dtype);
   parallel_for(count, kGrain, [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t i = begin; i < end; ++i) std::memcpy(data + static_cast<std::size_t>(i) * size, one.data(), size);
+    for (std::int64_t i = begin; i < end; ++i)
+      std::memcpy(data + static_cast<std::size_t>(i) * size, one.data(), size);
   });
 }
 
@@ -50,7 +51,8 @@ void fill(std::byte* data, DType dtype, std::int64_t count, double value) {
 template <class WritePair>
 void for_pairs(std::int64_t count, WritePair&& write_pair) {
   parallel_for((count + 1) / 2, kGrain / 2, [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t pair = begin; pair < end; ++pair) write_pair(2 * pair, std::min<std::int64_t>(2, count - 2 * pair));
+    for (std::int64_t pair = begin; pair < end; ++pair)
+      write_pair(2 * pair, std::min<std::int64_t>(2, count - 2 * pair));
   });
 }
 
@@ -76,7 +78,8 @@ double uniform_from_words(std::uint32_t high, std::uint32_t low) {
 }
 
 std::array<double, 2> normal_pair_f64(RandomAddress address, std::int64_t i) {
-  const std::array<std::uint32_t, 4> block = philox(address.seed, address.offset / 4 + static_cast<std::uint64_t>(i) / 2);
+  const std::array<std::uint32_t, 4> block =
+      philox(address.seed, address.offset / 4 + static_cast<std::uint64_t>(i) / 2);
   return box_muller(uniform_from_words(block[0], block[1]) + 0x1p-54, uniform_from_words(block[2], block[3]));
 }
 
@@ -93,11 +96,13 @@ void write_uniform(std::byte* data, DType dtype, std::int64_t i, RandomAddress a
   if (dtype == DType::f32) reinterpret_cast<float*>(data)[i] = uniform_from_word(word);
   if (dtype == DType::bf16)
     reinterpret_cast<BFloat16*>(data)[i] = to_bfloat16(static_cast<float>(word >> 24) * 0x1p-8F);
-  if (dtype == DType::f16) reinterpret_cast<Float16*>(data)[i] = to_float16(static_cast<float>(word >> 21) * 0x1p-11F);
+  if (dtype == DType::f16)
+    reinterpret_cast<Float16*>(data)[i] = to_float16(static_cast<float>(word >> 21) * 0x1p-11F);
 }
 
 void check_floating(const char* call, DType dtype) {
-  if (!is_floating(dtype)) throw UserError(fmt::format("{}: {} is not a floating-point dtype", call, to_string(dtype)));
+  if (!is_floating(dtype))
+    throw UserError(fmt::format("{}: {} is not a floating-point dtype", call, to_string(dtype)));
 }
 
 std::uint64_t words(const Shape& shape, DType dtype) {
@@ -140,7 +145,8 @@ Tensor Tensor::randn(const Shape& shape, TensorOptions options) {
     } else {
       for_pairs(count, [&](std::int64_t i, std::int64_t n) {
         const std::array<float, 2> pair = normal_pair_f32(address, i);
-        convert(pair.data(), DType::f32, data + static_cast<std::size_t>(i) * size_of(options.dtype), options.dtype, n);
+        convert(pair.data(), DType::f32, data + static_cast<std::size_t>(i) * size_of(options.dtype),
+                options.dtype, n);
       });
     }
   });
@@ -156,11 +162,13 @@ Tensor Tensor::rand(const Shape& shape, TensorOptions options) {
   });
 }
 
-Tensor Tensor::from_bytes(const void* source, std::size_t count, DType from, const Shape& shape, TensorOptions options) {
+Tensor Tensor::from_bytes(const void* source, std::size_t count, DType from, const Shape& shape,
+                          TensorOptions options) {
   if (count != static_cast<std::size_t>(shape.numel()))
     throw UserError(fmt::format("Tensor::from: {} values do not fill shape {}, which has {} elements", count,
                                 to_string(shape), shape.numel()));
-  return make(shape, options, [&](std::byte* data) { convert(source, from, data, options.dtype, shape.numel()); });
+  return make(shape, options,
+              [&](std::byte* data) { convert(source, from, data, options.dtype, shape.numel()); });
 }
 
 }  // namespace reprise

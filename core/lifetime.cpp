@@ -1,8 +1,10 @@
 #include "reprise/core/lifetime.h"
 
+#include "reprise/core/thread_local.h"
+
 namespace reprise {
 namespace {
-thread_local LifetimeListener* current = nullptr;
+REPRISE_HOT_THREAD_LOCAL LifetimeListener* current = nullptr;
 }  // namespace
 
 void set_lifetime_listener(LifetimeListener* listener) { current = listener; }

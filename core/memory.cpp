@@ -6,13 +6,14 @@
 
 #include "reprise/core/error.h"
 #include "reprise/core/meter.h"
+#include "reprise/core/thread_local.h"
 
 namespace reprise::memory {
 
 namespace {
 
-thread_local Tag tag_in_force = Tag::activation;
-thread_local std::int64_t allocations_to_failure = -1;
+REPRISE_HOT_THREAD_LOCAL Tag tag_in_force = Tag::activation;
+REPRISE_HOT_THREAD_LOCAL std::int64_t allocations_to_failure = -1;
 thread_local PressureHook pressure_hook = nullptr;
 thread_local void* pressure_context = nullptr;
 
@@ -100,12 +101,13 @@ void throw_out_of_memory(std::size_t bytes, Device device, const char* reason) {
   std::vector<std::pair<std::size_t, Tag>> holders;
   const TagBytes tags = counted.live_by_tag();
   for (int i = 0; i < kTagCount; ++i)
-    if (tags[static_cast<std::size_t>(i)]) holders.emplace_back(tags[static_cast<std::size_t>(i)], static_cast<Tag>(i));
+    if (tags[static_cast<std::size_t>(i)])
+      holders.emplace_back(tags[static_cast<std::size_t>(i)], static_cast<Tag>(i));
   std::sort(holders.begin(), holders.end(), [](const auto& a, const auto& b) { return a.first > b.first; });
   if (holders.size() > 3) holders.resize(3);
   std::string message =
-      fmt::format("out of memory on {}: asked for {} ({} bytes), in use {}, limit {}", reprise::to_string(device),
-                  format_bytes(bytes), bytes, format_bytes(counted.live()),
+      fmt::format("out of memory on {}: asked for {} ({} bytes), in use {}, limit {}",
+                  reprise::to_string(device), format_bytes(bytes), bytes, format_bytes(counted.live()),
                   counted.limit() == SIZE_MAX ? std::string("none") : format_bytes(counted.limit()));
   for (std::size_t i = 0; i < holders.size(); ++i)
     message += fmt::format("{}{} {}", i ? ", " : "; largest holders: ", to_string(holders[i].second),

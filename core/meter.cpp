@@ -8,12 +8,13 @@
 #include <utility>
 
 #include "reprise/core/error.h"
+#include "reprise/core/thread_local.h"
 
 namespace reprise::memory {
 
 namespace {
 
-thread_local Meters* dry = nullptr;
+REPRISE_HOT_THREAD_LOCAL Meters* dry = nullptr;
 
 std::size_t index(Tag tag) { return static_cast<std::size_t>(tag); }
 
@@ -48,7 +49,8 @@ void Meter::note_time(std::int64_t change, Tag tag) noexcept {
 
 bool Meter::add(std::size_t bytes, Tag tag) {
   const std::lock_guard guard(lock_);
-  if (bytes > limit_ || live_ > limit_ - bytes) return false;
+  const std::size_t limit = this->limit();
+  if (bytes > limit || live_ > limit - bytes) return false;
   live_ += bytes;
   tags_[index(tag)] += bytes;
   note_peaks();
@@ -74,9 +76,10 @@ void Meter::move(std::size_t bytes, Tag from, Tag to) noexcept {
 }
 
 std::size_t Meter::missing(std::size_t bytes) const {
+  const std::size_t limit = this->limit();
+  if (limit == SIZE_MAX) return 0;
   const std::lock_guard guard(lock_);
-  if (limit_ == SIZE_MAX) return 0;
-  const std::size_t room = limit_ > live_ ? limit_ - live_ : 0;
+  const std::size_t room = limit > live_ ? limit - live_ : 0;
   return bytes > room ? bytes - room : 0;
 }
 
@@ -112,15 +115,9 @@ void Meter::reset_peak() {
   peak_without_data_ = live_ - tags_[index(Tag::data)];
 }
 
-std::size_t Meter::limit() const {
-  const std::lock_guard guard(lock_);
-  return limit_;
-}
+std::size_t Meter::limit() const { return limit_.load(std::memory_order_relaxed); }
 
-void Meter::set_limit(std::size_t bytes) {
-  const std::lock_guard guard(lock_);
-  limit_ = bytes;
-}
+void Meter::set_limit(std::size_t bytes) { limit_.store(bytes, std::memory_order_relaxed); }
 
 void Meter::start_timeline() {
   const std::lock_guard guard(lock_);

@@ -1,6 +1,7 @@
 #pragma once
 // What the functions of core/memory.h read: a count per device. Internal to core.
 #include <array>
+#include <atomic>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -45,7 +46,7 @@ class Meter {
   mutable SpinLock lock_;
   bool recording_ = false;
   std::size_t live_ = 0, peak_ = 0, peak_without_data_ = 0;
-  std::size_t limit_ = SIZE_MAX;
+  std::atomic<std::size_t> limit_ = SIZE_MAX;  // read without the lock
   TagBytes tags_ = {}, peak_tags_ = {};
   std::vector<TimelineEntry> timeline_;
   std::chrono::steady_clock::time_point timeline_start_;

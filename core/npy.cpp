@@ -23,8 +23,9 @@ struct NumpyName {
   DType dtype;
   std::string_view descr;
 };
-constexpr NumpyName kNames[] = {{DType::f32, "<f4"}, {DType::f64, "<f8"}, {DType::f16, "<f2"},    {DType::i32, "<i4"},
-                                {DType::i64, "<i8"}, {DType::u8, "|u1"},  {DType::boolean, "|b1"}};
+constexpr NumpyName kNames[] = {{DType::f32, "<f4"},    {DType::f64, "<f8"}, {DType::f16, "<f2"},
+                                {DType::i32, "<i4"},    {DType::i64, "<i8"}, {DType::u8, "|u1"},
+                                {DType::boolean, "|b1"}};
 
 struct Header {
   DType dtype = DType::f32;
@@ -63,7 +64,8 @@ class HeaderReader {
     if (!descr || !fortran_order || !shape) fail("the header lacks 'descr', 'fortran_order' or 'shape'");
     Header header;
     header.dtype = dtype(*descr);
-    if (*fortran_order && shape->size() > 1) fail("the array is in Fortran order; save it in C order (np.ascontiguousarray)");
+    if (*fortran_order && shape->size() > 1)
+      fail("the array is in Fortran order; save it in C order (np.ascontiguousarray)");
     header.shape = std::move(*shape);
     return header;
   }
@@ -125,7 +127,8 @@ class HeaderReader {
   }
   DType dtype(const std::string& descr) const {
     for (const NumpyName& name : kNames)
-      if (descr == name.descr || (name.descr[0] == '|' && descr.substr(1) == name.descr.substr(1))) return name.dtype;
+      if (descr == name.descr || (name.descr[0] == '|' && descr.substr(1) == name.descr.substr(1)))
+        return name.dtype;
     if (!descr.empty() && descr[0] == '>')
       fail(fmt::format("dtype '{}' is big-endian; save it little-endian (astype('<' + ...))", descr));
     fail(fmt::format("dtype '{}' is none of <f4, <f8, <f2, <i4, <i8, |u1, |b1", descr));
@@ -139,7 +142,8 @@ class HeaderReader {
 std::string_view numpy_name(DType dtype) {
   for (const NumpyName& name : kNames)
     if (name.dtype == dtype) return name.descr;
-  throw UserError(fmt::format("save_npy: NumPy has no {}; convert with to(DType::f32) first", to_string(dtype)));
+  throw UserError(
+      fmt::format("save_npy: NumPy has no {}; convert with to(DType::f32) first", to_string(dtype)));
 }
 
 std::string header_text(const Tensor& tensor) {
@@ -173,9 +177,11 @@ void save_npy(const Tensor& tensor, const std::string& path) {
   // Beside the target and then renamed, so that a failure leaves an older file as it was.
   const std::string unfinished = path + ".unfinished";
   std::ofstream file(unfinished, std::ios::binary | std::ios::trunc);
-  if (!file) throw FileError(fmt::format("{}: cannot be opened for writing: {}", unfinished, std::strerror(errno)));
+  if (!file)
+    throw FileError(fmt::format("{}: cannot be opened for writing: {}", unfinished, std::strerror(errno)));
   file.write(kMagic.data(), static_cast<std::streamsize>(kMagic.size()));
-  const char version_and_length[4] = {1, 0, static_cast<char>(header.size() & 0xFF), static_cast<char>(header.size() >> 8)};
+  const char version_and_length[4] = {1, 0, static_cast<char>(header.size() & 0xFF),
+                                      static_cast<char>(header.size() >> 8)};
   file.write(version_and_length, 4);
   file.write(header.data(), static_cast<std::streamsize>(header.size()));
   file.write(reinterpret_cast<const char*>(data), static_cast<std::streamsize>(info.bytes()));
@@ -196,14 +202,18 @@ Tensor load_npy(const std::string& path) {
   unsigned char prefix[kPrefix] = {};
   file.read(reinterpret_cast<char*>(prefix), kPrefix);
   if (static_cast<std::size_t>(file.gcount()) != kPrefix)
-    throw FileError(fmt::format("{}: offset {}: the file ends within the first {} bytes", path, file.gcount(), kPrefix));
+    throw FileError(
+        fmt::format("{}: offset {}: the file ends within the first {} bytes", path, file.gcount(), kPrefix));
   if (std::memcmp(prefix, kMagic.data(), kMagic.size()) != 0)
     throw FileError(fmt::format("{}: offset 0: not an .npy file", path));
   if (prefix[6] != 1 || prefix[7] != 0)
-    throw FileError(fmt::format("{}: offset 6: .npy version {}.{}; only 1.0 is read", path, prefix[6], prefix[7]));
-  const std::size_t header_bytes = static_cast<std::size_t>(prefix[8]) + (static_cast<std::size_t>(prefix[9]) << 8);
+    throw FileError(
+        fmt::format("{}: offset 6: .npy version {}.{}; only 1.0 is read", path, prefix[6], prefix[7]));
+  const std::size_t header_bytes =
+      static_cast<std::size_t>(prefix[8]) + (static_cast<std::size_t>(prefix[9]) << 8);
   if (header_bytes > file_bytes - kPrefix)
-    throw FileError(fmt::format("{}: offset 8: a header of {} bytes in a file of {}", path, header_bytes, file_bytes));
+    throw FileError(
+        fmt::format("{}: offset 8: a header of {} bytes in a file of {}", path, header_bytes, file_bytes));
   std::string text(header_bytes, '\0');
   file.read(text.data(), static_cast<std::streamsize>(text.size()));
   if (static_cast<std::size_t>(file.gcount()) != text.size())
@@ -221,8 +231,9 @@ Tensor load_npy(const std::string& path) {
   const std::uintmax_t there = file_bytes - kPrefix - header_bytes;
   const std::uintmax_t size = size_of(header.dtype);
   if (wanted > there / size || wanted * size != there)
-    throw FileError(fmt::format("{}: offset {}: shape {} of {} needs {} elements of {} bytes, but {} bytes follow the header",
-                                path, kPrefix + header_bytes, to_string(shape), to_string(header.dtype), wanted, size, there));
+    throw FileError(fmt::format(
+        "{}: offset {}: shape {} of {} needs {} elements of {} bytes, but {} bytes follow the header", path,
+        kPrefix + header_bytes, to_string(shape), to_string(header.dtype), wanted, size, there));
   Tensor result = Tensor::empty(shape, {.dtype = header.dtype});
   if (result.impl()->storage->dry || there == 0) return result;
   char* data = reinterpret_cast<char*>(result.impl()->data());
@@ -233,7 +244,8 @@ Tensor load_npy(const std::string& path) {
   if (header.dtype == DType::boolean)  // any other byte would not be a bool
     for (std::uintmax_t i = 0; i < there; ++i)
       if (static_cast<unsigned char>(data[i]) > 1)
-        throw FileError(fmt::format("{}: offset {}: a bool that is neither 0 nor 1", path, kPrefix + header_bytes + i));
+        throw FileError(
+            fmt::format("{}: offset {}: a bool that is neither 0 nor 1", path, kPrefix + header_bytes + i));
   return result;
 }
 

@@ -3,6 +3,8 @@
 #include <cstddef>
 #include <new>
 
+#include "reprise/core/thread_local.h"
+
 namespace reprise {
 
 // Blocks may be given back on another thread than the one that took them.
@@ -58,7 +60,7 @@ class ObjectPool {
     }
   };
   static List& local() {
-    thread_local List list = {};
+    REPRISE_HOT_THREAD_LOCAL List list = {};
     return list;
   }
   static void guard(List& list) {

@@ -70,7 +70,7 @@ void parallel_for(std::int64_t count, std::int64_t grain, RangeFunction function
   for (; started < ranges; ++started) run(started);
   for (std::thread& thread : team) thread.join();
 #else
-#pragma omp parallel for schedule(static, 1) num_threads(static_cast<int>(ranges))
+#pragma omp parallel for schedule(static, 1) num_threads(static_cast <int>(ranges))
   for (std::int64_t range = 0; range < ranges; ++range) run(range);
 #endif
 }

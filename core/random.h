@@ -13,7 +13,8 @@ struct RandomAddress {
 };
 
 // The generator itself: ten rounds of Philox on a counter under a key.
-std::array<std::uint32_t, 4> philox_4x32_10(std::array<std::uint32_t, 4> counter, std::array<std::uint32_t, 2> key);
+std::array<std::uint32_t, 4> philox_4x32_10(std::array<std::uint32_t, 4> counter,
+                                            std::array<std::uint32_t, 2> key);
 
 // Four 32-bit words of block `block` of the stream `seed`.
 std::array<std::uint32_t, 4> philox(std::uint64_t seed, std::uint64_t block);

@@ -22,7 +22,8 @@ Shape::Shape(std::span<const std::int64_t> extents) {
                                 fmt::join(extents, ", ")));
   std::int64_t product = 1;  // of the extents that are not zero: a zero must not hide an overflow
   for (std::int64_t extent : extents) {
-    if (extent < 0) throw UserError(fmt::format("shape [{}] has a negative extent", fmt::join(extents, ", ")));
+    if (extent < 0)
+      throw UserError(fmt::format("shape [{}] has a negative extent", fmt::join(extents, ", ")));
     if (extent > 0 && product > kMaxElements / extent)
       throw UserError(fmt::format("shape [{}] has more than 2^62 elements", fmt::join(extents, ", ")));
     if (extent > 0) product *= extent;
@@ -62,7 +63,8 @@ std::string to_string(const Shape& shape) { return fmt::format("[{}]", fmt::join
 int normalize_dim(const char* op, int dim, int rank) {
   const int place = dim < 0 ? dim + rank : dim;
   if (place < 0 || place >= rank)
-    throw UserError(fmt::format("{}: dimension {} is out of range for a tensor with {} dimensions", op, dim, rank));
+    throw UserError(
+        fmt::format("{}: dimension {} is out of range for a tensor with {} dimensions", op, dim, rank));
   return place;
 }
 

@@ -3,6 +3,7 @@
 #include "reprise/core/dry_overlay.h"
 #include "reprise/core/dry_run.h"
 #include "reprise/core/error.h"
+#include "reprise/core/lifetime.h"
 #include "reprise/core/meter.h"
 #include "reprise/core/object_pool.h"
 
@@ -59,6 +60,7 @@ Ref<Storage> allocate(std::size_t bytes, Device device, memory::Tag tag) {
     memory::Meter& meter = dry->of(device);
     Ref<Storage> storage = make_dry_storage(bytes, device, tag, true);
     meter.add(bytes, tag);
+    if (LifetimeListener* listener = lifetime_listener()) listener->allocated(*storage);
     return storage;
   }
   Ref<Storage> storage = make_storage(device, tag);
@@ -68,6 +70,7 @@ Ref<Storage> allocate(std::size_t bytes, Device device, memory::Tag tag) {
     static_cast<void>(services(device));  // the device must be there
   }
   storage->bytes = bytes;
+  if (LifetimeListener* listener = lifetime_listener()) listener->allocated(*storage);
   return storage;
 }
 

@@ -4,6 +4,7 @@
 
 #include "reprise/core/dry_overlay.h"
 #include "reprise/core/dry_run.h"
+#include "reprise/core/lifetime.h"
 #include "reprise/core/object_pool.h"
 
 namespace reprise {
@@ -37,10 +38,11 @@ const std::byte* host_bytes(const Tensor& tensor, std::vector<std::byte>& copy) 
 void check_dtype(const Tensor& tensor, DType dtype, const char* call) {
   const TensorImpl& impl = readable_impl(tensor);
   if (impl.info.dtype != dtype)
-    throw UserError(fmt::format("{}: the tensor is {}, not {}; convert it with to(DType)", call, to_string(impl.info),
-                                to_string(dtype)));
+    throw UserError(fmt::format("{}: the tensor is {}, not {}; convert it with to(DType)", call,
+                                to_string(impl.info), to_string(dtype)));
   if (impl.info.device.kind != Device::CPU)
-    throw UserError(fmt::format("{}: the tensor is {}; move it with to(Device::cpu())", call, to_string(impl.info)));
+    throw UserError(
+        fmt::format("{}: the tensor is {}; move it with to(Device::cpu())", call, to_string(impl.info)));
 }
 
 }  // namespace
@@ -52,6 +54,8 @@ std::string to_string(const ValueInfo& info) {
 }
 
 void TensorImpl::destroy(TensorImpl* impl) noexcept {
+  if (impl->storage)
+    if (LifetimeListener* listener = lifetime_listener()) listener->handle_died(*impl);
   if (impl->leaf) forget_in_dry_run(*impl);
   impl->~TensorImpl();
   ObjectPool<TensorImpl>::give(impl);
@@ -75,10 +79,11 @@ Residency Tensor::residency() const { return defined() ? Residency::Resident : R
 void Tensor::set_requires_grad(bool requires_grad) const {
   const TensorImpl& impl = defined_impl(*this);
   if (!impl.leaf)
-    throw UserError(fmt::format("set_requires_grad: {} was made by an op; detach() it first", to_string(impl.info)));
-  if (requires_grad && !is_floating(impl.info.dtype))
     throw UserError(
-        fmt::format("set_requires_grad: {} carries no gradient; only floating-point tensors do", to_string(impl.info)));
+        fmt::format("set_requires_grad: {} was made by an op; detach() it first", to_string(impl.info)));
+  if (requires_grad && !is_floating(impl.info.dtype))
+    throw UserError(fmt::format("set_requires_grad: {} carries no gradient; only floating-point tensors do",
+                                to_string(impl.info)));
   if (requires_grad) retag(*impl.storage, memory::Tag::parameter);
   impl_->requires_grad = requires_grad;
 }
@@ -88,8 +93,8 @@ Tensor Tensor::grad() const { return Tensor(gradient_of(defined_impl(*this))); }
 void Tensor::set_grad(Tensor gradient) const {
   const ValueInfo& wanted = info();
   if (gradient.defined() && gradient.info() != wanted)
-    throw UserError(
-        fmt::format("set_grad: the gradient of {} cannot be {}", to_string(wanted), to_string(gradient.info())));
+    throw UserError(fmt::format("set_grad: the gradient of {} cannot be {}", to_string(wanted),
+                                to_string(gradient.info())));
   set_gradient(*impl_, std::move(gradient).release());
 }
 
@@ -105,15 +110,16 @@ void Tensor::set_name(std::string name) const {
 double Tensor::item_as_double() const {
   const TensorImpl& impl = readable_impl(*this);
   if (impl.info.shape.numel() != 1)
-    throw UserError(fmt::format("item: {} has {} elements, not one", to_string(impl.info), impl.info.shape.numel()));
+    throw UserError(
+        fmt::format("item: {} has {} elements, not one", to_string(impl.info), impl.info.shape.numel()));
   return to_vector().front();
 }
 
 double Tensor::at(std::initializer_list<std::int64_t> index) const {
   const TensorImpl& impl = readable_impl(*this);
   if (static_cast<int>(index.size()) != impl.info.shape.rank())
-    throw UserError(fmt::format("at: {} needs {} indices, not {}", to_string(impl.info), impl.info.shape.rank(),
-                                index.size()));
+    throw UserError(fmt::format("at: {} needs {} indices, not {}", to_string(impl.info),
+                                impl.info.shape.rank(), index.size()));
   std::int64_t place = 0;
   int dim = 0;
   for (std::int64_t i : index) {
@@ -125,7 +131,8 @@ double Tensor::at(std::initializer_list<std::int64_t> index) const {
   std::vector<std::byte> copy;
   const std::byte* bytes = host_bytes(*this, copy);
   double value = 0;
-  convert(bytes + static_cast<std::size_t>(place) * size_of(impl.info.dtype), impl.info.dtype, &value, DType::f64, 1);
+  convert(bytes + static_cast<std::size_t>(place) * size_of(impl.info.dtype), impl.info.dtype, &value,
+          DType::f64, 1);
   return value;
 }
 
@@ -144,9 +151,10 @@ const void* Tensor::readable(DType dtype) const {
 
 void* Tensor::writable(DType dtype) const {
   if (is_dry_run())
-    throw UserError(fmt::format("write: {} cannot be written in a dry run, which leaves no trace; write it outside "
-                                "the step, or state through assign_state",
-                                to_string(info())));
+    throw UserError(
+        fmt::format("write: {} cannot be written in a dry run, which leaves no trace; write it outside "
+                    "the step, or state through assign_state",
+                    to_string(info())));
   check_dtype(*this, dtype, "write");
   ++impl_->storage->version;
   return impl_->data();
@@ -166,7 +174,8 @@ void assign_state(Tensor& state, Tensor value) {
     if (!is_dry_run()) {
       if (source.impl()->storage->dry)
         throw UserError("assign_state: the value was made in a dry run: it has no values");
-      if (source.bytes() > 0) services(source.device()).copy(value.impl()->data(), source.impl()->data(), source.bytes());
+      if (source.bytes() > 0)
+        services(source.device()).copy(value.impl()->data(), source.impl()->data(), source.bytes());
     }
   }
   if (is_dry_run()) return;

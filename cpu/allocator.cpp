@@ -20,7 +20,8 @@ constexpr std::uint64_t pages_for(std::size_t bytes) {
 // Multiples of 64 up to 1 KiB (classes 0 to 15), then eight steps a doubling.
 int Allocator::class_of(std::size_t bytes) {
   if (bytes <= 1024) return bytes == 0 ? 0 : static_cast<int>((bytes - 1) / 64);
-  const int doubling = static_cast<int>(std::bit_width(bytes - 1)) - 1;  // 2^doubling < bytes <= 2^(doubling + 1)
+  const int doubling =
+      static_cast<int>(std::bit_width(bytes - 1)) - 1;  // 2^doubling < bytes <= 2^(doubling + 1)
   const std::size_t step = std::size_t{1} << (doubling - 3);
   return 16 + (doubling - 10) * 8 + static_cast<int>((bytes - 1 - (std::size_t{1} << doubling)) / step);
 }
@@ -71,7 +72,8 @@ bool Allocator::make_resident(std::byte* data, std::size_t bytes) {
   const std::size_t held = pages_.resident() * PageHeap::kPageBytes;
   const std::size_t allowed = std::min(highest_ + highest_ / 20 * 3 + kSlack, limit_);
   if (held + more > allowed) shed(allowed > more ? allowed - more : 0);
-  if (limit_ < SIZE_MAX - kSlack && pages_.resident() * PageHeap::kPageBytes + more > limit_ + kSlack) return false;
+  if (limit_ < SIZE_MAX - kSlack && pages_.resident() * PageHeap::kPageBytes + more > limit_ + kSlack)
+    return false;
   pages_.commit(first, count);
   return true;
 }
@@ -86,7 +88,12 @@ Allocator::Chunk* Allocator::new_chunk(int size_class) {
     return nullptr;
   }
   const std::size_t capacity = (bytes - kAlignment) / class_bytes(size_class);
-  Chunk* chunk = new (pages_.address(first)) Chunk{nullptr, nullptr, nullptr, 0, 0, static_cast<std::uint32_t>(capacity),
+  Chunk* chunk = new (pages_.address(first)) Chunk{nullptr,
+                                                   nullptr,
+                                                   nullptr,
+                                                   0,
+                                                   0,
+                                                   static_cast<std::uint32_t>(capacity),
                                                    static_cast<std::uint32_t>(size_class)};
   link(chunk);
   return chunk;

@@ -34,8 +34,10 @@ Block make(Allocator& allocator, std::size_t bytes, unsigned mark) {
 
 bool intact(const Block& block) {
   bool good = block.data[block.bytes - 1] == block.mark;
-  for (std::size_t i = 0; i < std::min<std::size_t>(block.bytes, 256); ++i) good = good && block.data[i] == block.mark;
-  for (std::size_t place = 0; place < block.bytes; place += 4096) good = good && block.data[place] == block.mark;
+  for (std::size_t i = 0; i < std::min<std::size_t>(block.bytes, 256); ++i)
+    good = good && block.data[i] == block.mark;
+  for (std::size_t place = 0; place < block.bytes; place += 4096)
+    good = good && block.data[place] == block.mark;
   return good;
 }
 
@@ -137,7 +139,9 @@ TEST_CASE("a step that repeats finds its memory: no page faults") {
   const auto step = [&] {
     std::mt19937 random(seed);
     std::vector<Block> kept;
-    const auto size = [&] { return static_cast<std::size_t>(std::exp2(std::uniform_real_distribution<double>(6, 21)(random))); };
+    const auto size = [&] {
+      return static_cast<std::size_t>(std::exp2(std::uniform_real_distribution<double>(6, 21)(random)));
+    };
     for (int layer = 0; layer < 200; ++layer) {
       kept.push_back(make(allocator, size(), 1));
       const Block scratch = make(allocator, size(), 2);

@@ -123,7 +123,8 @@ TEST_CASE("a real buffer that a dry step lets go of leaves both counts") {
   CHECK(memory::live(cpu) == live - 1000);
 }
 
-TEST_CASE("gradients set in a dry run are seen in it and forgotten after it, and count as the real ones would") {
+TEST_CASE(
+    "gradients set in a dry run are seen in it and forgotten after it, and count as the real ones would") {
   const Tensor leaf = Tensor::zeros({250}, {.requires_grad = true});
   leaf.set_grad(Tensor::ones({250}));
   const void* bytes = leaf.grad().impl()->data();

@@ -102,13 +102,13 @@ TEST_CASE("a limit is exact, and what passes it says who holds what") {
   CHECK(memory::limit(cpu) == live + (8 << 20));
   CHECK_NOTHROW(Tensor::empty({2 << 20}, {.dtype = DType::u8}));
   CHECK_THROWS_AS(Tensor::empty({(2 << 20) + 1}, {.dtype = DType::u8}), OutOfMemory);
-  CHECK_THROWS_WITH(
-      Tensor::empty({3 << 20}, {.dtype = DType::u8}),
-      "out of memory on cpu: asked for 3.0 MiB (3145728 bytes), in use " + memory::format_bytes(live + (6 << 20)) +
-          ", limit " + memory::format_bytes(live + (8 << 20)) + "; largest holders: activation " +
-          memory::format_bytes(tagged(memory::by_tag(cpu), Tag::activation)) + ", parameter " +
-          memory::format_bytes(tagged(memory::by_tag(cpu), Tag::parameter)));
-  CHECK(memory::live(cpu) == live + (6 << 20));            // a failure changes nothing
+  CHECK_THROWS_WITH(Tensor::empty({3 << 20}, {.dtype = DType::u8}),
+                    "out of memory on cpu: asked for 3.0 MiB (3145728 bytes), in use " +
+                        memory::format_bytes(live + (6 << 20)) + ", limit " +
+                        memory::format_bytes(live + (8 << 20)) + "; largest holders: activation " +
+                        memory::format_bytes(tagged(memory::by_tag(cpu), Tag::activation)) + ", parameter " +
+                        memory::format_bytes(tagged(memory::by_tag(cpu), Tag::parameter)));
+  CHECK(memory::live(cpu) == live + (6 << 20));  // a failure changes nothing
   CHECK(memory::peak(cpu) == live + (8 << 20));
 }
 
@@ -215,7 +215,8 @@ TEST_CASE("the meter adds up when many threads allocate and hand buffers over") 
       for (int i = 0; i < 3000; ++i) {
         const std::int64_t bytes = static_cast<std::int64_t>(random() % (i % 50 ? 3000 : 100000));
         made[t].push_back(Tensor::full({bytes}, static_cast<double>(t), {.dtype = DType::u8}));
-        if (random() % 3 == 0) made[t].erase(made[t].begin() + static_cast<std::ptrdiff_t>(random() % made[t].size()));
+        if (random() % 3 == 0)
+          made[t].erase(made[t].begin() + static_cast<std::ptrdiff_t>(random() % made[t].size()));
       }
     });
   for (std::thread& thread : threads) thread.join();

@@ -19,7 +19,8 @@ struct TemporaryFile {
   std::string path;
   TemporaryFile() {
     std::random_device random;
-    path = (std::filesystem::temp_directory_path() / ("reprise_npy_" + std::to_string(random()) + ".npy")).string();
+    path = (std::filesystem::temp_directory_path() / ("reprise_npy_" + std::to_string(random()) + ".npy"))
+               .string();
   }
   ~TemporaryFile() { std::remove(path.c_str()); }
   void write(const std::string& bytes) const { std::ofstream(path, std::ios::binary) << bytes; }
@@ -40,7 +41,8 @@ std::string npy(const std::string& header, const std::string& data) {
 
 TEST_CASE("every dtype that NumPy has is saved and loaded bit for bit") {
   const TemporaryFile file;
-  for (const DType dtype : {DType::f32, DType::f64, DType::f16, DType::i32, DType::i64, DType::u8, DType::boolean})
+  for (const DType dtype :
+       {DType::f32, DType::f64, DType::f16, DType::i32, DType::i64, DType::u8, DType::boolean})
     for (const Shape& shape : {Shape{}, Shape{5}, Shape{2, 3}, Shape{0}, Shape{2, 1, 3, 1, 1, 1, 2, 2}}) {
       INFO(to_string(dtype) << to_string(shape));
       const Tensor x = Tensor::empty(shape, {.dtype = dtype});
@@ -52,7 +54,8 @@ TEST_CASE("every dtype that NumPy has is saved and loaded bit for bit") {
       CHECK(std::equal(x.impl()->data(), x.impl()->data() + x.bytes(), y.impl()->data()));
       CHECK(file.read().find('\n') % 64 == 63);  // the elements start on a multiple of 64
     }
-  CHECK_THROWS_WITH(save_npy(Tensor::zeros({2}, {.dtype = DType::bf16}), file.path), Contains("NumPy has no bf16"));
+  CHECK_THROWS_WITH(save_npy(Tensor::zeros({2}, {.dtype = DType::bf16}), file.path),
+                    Contains("NumPy has no bf16"));
 }
 
 TEST_CASE("a file that NumPy wrote is read") {
@@ -91,12 +94,16 @@ TEST_CASE("broken .npy files are refused, naming file and offset") {
   refused(with("{'descr': '<f4', 'fortran_order': True, 'shape': (2, 3), }"), "Fortran order");
   refused(with("{'descr': '<f4', 'fortran_order': False, 'shape': (7,), }"), "needs 7 elements");
   refused(with("{'descr': '<f4', 'fortran_order': False, 'shape': (5,), }"), "24 bytes follow");
-  refused(with("{'descr': '<f4', 'fortran_order': False, 'shape': (4611686018427387904,), }"), "needs 4611686018427387904");
+  refused(with("{'descr': '<f4', 'fortran_order': False, 'shape': (4611686018427387904,), }"),
+          "needs 4611686018427387904");
   refused(with("{'descr': '<f4', 'fortran_order': False, 'shape': (9223372036854775807,), }"), "2^62");
-  refused(with("{'descr': '<f4', 'fortran_order': False, 'shape': (99999999999999999999,), }"), "an extent expected");
-  refused(with("{'descr': '<f4', 'fortran_order': False, 'shape': (4294967296, 4294967296, 4294967296), }"), "2^62");
+  refused(with("{'descr': '<f4', 'fortran_order': False, 'shape': (99999999999999999999,), }"),
+          "an extent expected");
+  refused(with("{'descr': '<f4', 'fortran_order': False, 'shape': (4294967296, 4294967296, 4294967296), }"),
+          "2^62");
   refused(with("{'descr': '<f4', 'fortran_order': False, 'shape': (-6,), }"), "an extent expected");
-  refused(with("{'descr': '<f4', 'fortran_order': False, 'shape': (1, 1, 1, 1, 1, 1, 1, 1, 6), }"), "at most 8");
+  refused(with("{'descr': '<f4', 'fortran_order': False, 'shape': (1, 1, 1, 1, 1, 1, 1, 1, 6), }"),
+          "at most 8");
   refused(with("{'descr': '<f4', 'fortran_order': False, }"), "lacks");
   refused(with("{'descr': '<f4', 'descr': '<f4', 'fortran_order': False, 'shape': (6,), }"), "repeated key");
   refused(with("{'descr': '<f4, 'fortran_order': False, 'shape': (6,), }"), "offset");

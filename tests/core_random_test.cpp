@@ -48,13 +48,15 @@ TEST_CASE("the generator hands out addresses that start a block") {
   CHECK_FALSE(Tensor::randn({10}).to_vector() == first);
 }
 
-TEST_CASE("random tensors have the same bits for any thread count, and a prefix does not depend on the length") {
+TEST_CASE(
+    "random tensors have the same bits for any thread count, and a prefix does not depend on the length") {
   for (const DType dtype : {DType::f32, DType::f64, DType::bf16, DType::f16})
     for (const bool normal : {true, false}) {
       INFO(to_string(dtype) << (normal ? " randn" : " rand"));
       const auto draw = [&](std::int64_t n) {
         manual_seed(42);
-        return (normal ? Tensor::randn({n}, {.dtype = dtype}) : Tensor::rand({n}, {.dtype = dtype})).to_vector();
+        return (normal ? Tensor::randn({n}, {.dtype = dtype}) : Tensor::rand({n}, {.dtype = dtype}))
+            .to_vector();
       };
       std::vector<std::vector<double>> draws;
       for (int threads : {1, 2, 3, 7}) {
@@ -72,7 +74,8 @@ TEST_CASE("normals and uniforms have their moments") {
   for (const DType dtype : {DType::f32, DType::f64, DType::bf16, DType::f16}) {
     INFO(to_string(dtype));
     constexpr std::int64_t kCount = 400000;
-    const double error = 5 / std::sqrt(static_cast<double>(kCount));  // five standard errors, more for the moments below
+    const double error =
+        5 / std::sqrt(static_cast<double>(kCount));  // five standard errors, more for the moments below
     const auto moment = [](const std::vector<double>& values, double mean, int power) {
       double sum = 0;
       for (double value : values) sum += std::pow(value - mean, power);
@@ -92,7 +95,8 @@ TEST_CASE("normals and uniforms have their moments") {
     CHECK(*low >= 0);
     CHECK(*high < 1);
     CHECK(*high > 0.99);
-    CHECK(std::abs(moment(uniform, 0, 1) - 0.5) < error * std::sqrt(1.0 / 12) + (dtype == DType::bf16 ? 0x1p-9 : 0x1p-12));
+    CHECK(std::abs(moment(uniform, 0, 1) - 0.5) <
+          error * std::sqrt(1.0 / 12) + (dtype == DType::bf16 ? 0x1p-9 : 0x1p-12));
     CHECK(std::abs(moment(uniform, 0.5, 2) - 1.0 / 12) < error / 12 + 1e-4);
   }
   CHECK_THROWS_AS(Tensor::randn({3}, {.dtype = DType::i32}), UserError);

@@ -34,8 +34,9 @@ TEST_CASE("every f16 and bf16 survives the way to f32 and back") {
   for (std::uint32_t bits = 0; bits < 0x10000; ++bits) {
     const Float16 half{static_cast<std::uint16_t>(bits)};
     const float value = to_float(half);
-    const double exact = (bits & 0x7C00) ? std::ldexp(1024.0 + (bits & 0x3FF), static_cast<int>((bits >> 10) & 31) - 25)
-                                         : std::ldexp(static_cast<double>(bits & 0x3FF), -24);
+    const double exact = (bits & 0x7C00)
+                             ? std::ldexp(1024.0 + (bits & 0x3FF), static_cast<int>((bits >> 10) & 31) - 25)
+                             : std::ldexp(static_cast<double>(bits & 0x3FF), -24);
     if ((bits & 0x7C00) != 0x7C00 && std::abs(value) != exact) ++f16_failures;
     if (std::signbit(value) != (bits >= 0x8000)) ++f16_failures;
     const bool quiet = (bits & 0x7C00) != 0x7C00 || (bits & 0x3FF) == 0 || (bits & 0x200);
@@ -56,10 +57,27 @@ TEST_CASE("f32 rounds to f16 and bf16 to nearest, ties to even, subnormals and o
   const std::uint32_t seed = std::random_device()();
   INFO("seed " << seed);
   std::mt19937 random(seed);
-  std::vector<float> values = {0.0F,      -0.0F,      65504.0F,   65519.99F, 65520.0F,   65536.0F,
-                               0x1p-24F,  0x1p-25F,   0x1.8p-24F, 0x1p-26F,  0x1.8p-25F, 2049.0F,
-                               2051.0F,   0x1p-14F,   0x1.ffcp-15F, 0x1.ffep-15F, 3.4e38F, 1e-45F,
-                               std::numeric_limits<float>::max(), std::numeric_limits<float>::infinity(), 1.00390625F,
+  std::vector<float> values = {0.0F,
+                               -0.0F,
+                               65504.0F,
+                               65519.99F,
+                               65520.0F,
+                               65536.0F,
+                               0x1p-24F,
+                               0x1p-25F,
+                               0x1.8p-24F,
+                               0x1p-26F,
+                               0x1.8p-25F,
+                               2049.0F,
+                               2051.0F,
+                               0x1p-14F,
+                               0x1.ffcp-15F,
+                               0x1.ffep-15F,
+                               3.4e38F,
+                               1e-45F,
+                               std::numeric_limits<float>::max(),
+                               std::numeric_limits<float>::infinity(),
+                               1.00390625F,
                                1.01171875F};
   for (int i = 0; i < 200000; ++i) values.push_back(any_float(random));
   for (int i = 0; i < 200000; ++i)  // within f16's range, half of them exactly between two of its numbers
@@ -72,11 +90,14 @@ TEST_CASE("f32 rounds to f16 and bf16 to nearest, ties to even, subnormals and o
       continue;
     }
     const double half = rounded(value, 10, -14, 65504), brain = rounded(value, 7, -126, 0x1.FEp127);
-    if (to_float(to_float16(value)) != half || std::signbit(to_float(to_float16(value))) != std::signbit(value)) {
-      if (++failures < 5) UNSCOPED_INFO("f16 of " << value << " is " << to_float(to_float16(value)) << " not " << half);
+    if (to_float(to_float16(value)) != half ||
+        std::signbit(to_float(to_float16(value))) != std::signbit(value)) {
+      if (++failures < 5)
+        UNSCOPED_INFO("f16 of " << value << " is " << to_float(to_float16(value)) << " not " << half);
     }
     if (to_float(to_bfloat16(value)) != brain) {
-      if (++failures < 5) UNSCOPED_INFO("bf16 of " << value << " is " << to_float(to_bfloat16(value)) << " not " << brain);
+      if (++failures < 5)
+        UNSCOPED_INFO("bf16 of " << value << " is " << to_float(to_bfloat16(value)) << " not " << brain);
     }
   }
   CHECK(failures == 0);
@@ -107,7 +128,8 @@ TEST_CASE("shapes check their extents") {
   CHECK_THROWS_WITH((Shape{std::int64_t{1} << 40, std::int64_t{1} << 40}), Contains("2^62"));
   CHECK_THROWS_AS((Shape{0, std::int64_t{1} << 40, std::int64_t{1} << 40}), UserError);  // 0 does not hide it
   CHECK(normalize_dim("sum", -1, 3) == 2);
-  CHECK_THROWS_WITH(normalize_dim("sum", 3, 3), "sum: dimension 3 is out of range for a tensor with 3 dimensions");
+  CHECK_THROWS_WITH(normalize_dim("sum", 3, 3),
+                    "sum: dimension 3 is out of range for a tensor with 3 dimensions");
 }
 
 TEST_CASE("factories fill every dtype") {
@@ -135,7 +157,8 @@ TEST_CASE("conversion rounds, truncates and saturates") {
   const Tensor longs = Tensor::from<double>({-1e30, 1e30}, {2}, {.dtype = DType::i64});
   CHECK(longs.read<std::int64_t>()[0] == std::numeric_limits<std::int64_t>::min());
   CHECK(longs.read<std::int64_t>()[1] == std::numeric_limits<std::int64_t>::max());
-  CHECK(Tensor::from<double>({0, 0.25, -2}, {3}, {.dtype = DType::boolean}).to_vector() == std::vector<double>{0, 1, 1});
+  CHECK(Tensor::from<double>({0, 0.25, -2}, {3}, {.dtype = DType::boolean}).to_vector() ==
+        std::vector<double>{0, 1, 1});
   CHECK(Tensor::from<double>({1.00390625, 1.01171875}, {2}, {.dtype = DType::bf16}).to_vector() ==
         std::vector<double>{1.0, 1.015625});
 }
@@ -206,15 +229,18 @@ TEST_CASE("state is replaced, not written") {
   CHECK(state.to_vector() == std::vector<double>{1, 1, 1, 1});
   CHECK(old.to_vector() == std::vector<double>{0, 0, 0, 0});
   CHECK(state.name() == "running_mean");
-  CHECK_THROWS_WITH(assign_state(state, Tensor::ones({3})), "assign_state: state f32[4] cannot become f32[3]");
+  CHECK_THROWS_WITH(assign_state(state, Tensor::ones({3})),
+                    "assign_state: state f32[4] cannot become f32[3]");
 }
 
 TEST_CASE("tensors print in aligned rows, four digits, long axes elided") {
   CHECK(to_string(Tensor::from<float>({1, 2, 3, 4}, {2, 2})) == "f32[2, 2]\n[[1, 2],\n [3, 4]]");
-  CHECK(to_string(Tensor::from<float>({1, 2.5F, -3, 4e5F}, {2, 2})) == "f32[2, 2]\n[[    1,   2.5],\n [   -3, 4e+05]]");
+  CHECK(to_string(Tensor::from<float>({1, 2.5F, -3, 4e5F}, {2, 2})) ==
+        "f32[2, 2]\n[[    1,   2.5],\n [   -3, 4e+05]]");
   CHECK(to_string(Tensor::full({}, 3.14159265)) == "f32[]\n3.142");
   CHECK(to_string(Tensor::zeros({0})) == "f32[0]\n[]");
-  CHECK(to_string(Tensor::from<bool>({true, false}, {2}, {.dtype = DType::boolean})) == "bool[2]\n[ true, false]");
+  CHECK(to_string(Tensor::from<bool>({true, false}, {2}, {.dtype = DType::boolean})) ==
+        "bool[2]\n[ true, false]");
   CHECK(to_string(Tensor::zeros({2, 1, 2})) == "f32[2, 1, 2]\n[[[0, 0]],\n\n [[0, 0]]]");
   CHECK(to_string(Tensor::arange(1000, {.dtype = DType::i64})).find("...") == std::string::npos);
   CHECK(to_string(Tensor::arange(1001, {.dtype = DType::i64})) ==
