@@ -40,6 +40,10 @@ class PageHeap {
   std::uint64_t resident() const { return resident_; }  // pages
 
  private:
+  static constexpr std::size_t kHugeBytes = std::size_t{2} << 20;
+  static constexpr std::uint64_t kHugePages = kHugeBytes / kPageBytes;
+
+  void commit_huge_pages(Page first, std::uint64_t count);
   bool is_resident(Page page) const { return (bits_[page / 64] >> (page % 64)) & 1U; }
   void insert_free(Page first, std::uint64_t count);
   void erase_free(std::map<Page, std::uint64_t>::iterator run);

@@ -4,7 +4,7 @@
 #include <catch2/catch.hpp>
 #include <cmath>
 #include <cstring>
-#include <deque>
+#include <fstream>
 #include <map>
 #include <random>
 #include <vector>
@@ -45,6 +45,12 @@ long page_faults() {
   rusage usage = {};
   getrusage(RUSAGE_SELF, &usage);
   return usage.ru_minflt;
+}
+
+std::size_t resident_bytes() {
+  std::size_t pages = 0;
+  std::ifstream("/proc/self/statm") >> pages >> pages;
+  return pages * 4096;
 }
 
 std::size_t bound(const Allocator& allocator) {
@@ -159,6 +165,40 @@ TEST_CASE("a step that repeats finds its memory: no page faults") {
   const long before = page_faults();
   for (int i = 0; i < 5; ++i) step();
   CHECK(page_faults() - before < 20);  // the test's own vectors
+}
+
+// Reserved bytes are the allocator's own account; this is the system's. Blocks are written in full and the large ones
+// cross huge pages in every way.
+TEST_CASE("what is reserved is what the system counts") {
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+  return;
+#endif
+  const std::uint32_t seed = std::random_device()();
+  INFO("seed " << seed);
+  std::mt19937 random(seed);
+  Allocator allocator;
+  std::vector<Block> blocks;
+  blocks.reserve(1000);
+  const std::size_t before = resident_bytes();
+  std::size_t live = 0;
+  for (int step = 0; step < 300; ++step) {
+    if (live < (std::size_t{200} << 20) && random() % 3) {
+      const std::size_t bytes =
+          static_cast<std::size_t>(std::exp2(std::uniform_real_distribution<double>(10, 24.5)(random)));
+      blocks.push_back(make(allocator, bytes, 1));
+      live += bytes;
+    } else if (!blocks.empty()) {
+      std::swap(blocks[random() % blocks.size()], blocks.back());
+      allocator.release(blocks.back().data, blocks.back().bytes);
+      live -= blocks.back().bytes;
+      blocks.pop_back();
+    }
+    if (step % 50 == 0) allocator.trim(allocator.reserved() * 9 / 10);
+    if (step % 10) continue;
+    const std::size_t now = resident_bytes(), reserved = allocator.reserved();
+    CHECK(now <= before + reserved + (1 << 20));  // 1 MiB for the allocator's own tables and this test
+    CHECK(now + (1 << 20) >= before + reserved);
+  }
 }
 
 TEST_CASE("trim gives cached memory back, and a limit holds it down") {
