@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
+
 #include "reprise/core/error.h"
 
 namespace reprise {
@@ -22,13 +24,16 @@ Shape::Shape(std::span<const std::int64_t> extents) {
                                 fmt::join(extents, ", ")));
   std::int64_t product = 1;  // of the extents that are not zero: a zero must not hide an overflow
   for (std::int64_t extent : extents) {
-    if (extent < 0)
+    if (extent < -1)
       throw UserError(fmt::format("shape [{}] has a negative extent", fmt::join(extents, ", ")));
     if (extent > 0 && product > kMaxElements / extent)
       throw UserError(fmt::format("shape [{}] has more than 2^62 elements", fmt::join(extents, ", ")));
     if (extent > 0) product *= extent;
     extents_[static_cast<std::size_t>(rank_++)] = extent;
   }
+  const auto unknown = std::count(extents.begin(), extents.end(), -1);
+  if (unknown > 1 || (unknown == 1 && std::count(extents.begin(), extents.end(), 0) != 0))
+    throw UserError(fmt::format("shape [{}] leaves more than one extent open", fmt::join(extents, ", ")));
 }
 
 std::int64_t Shape::operator[](int dim) const {

@@ -14,8 +14,8 @@ class Shape {
   static constexpr int kMaxRank = 8;
 
   Shape() = default;  // rank 0: a scalar, one element
-  // Throw UserError for a negative extent, more than kMaxRank extents or more than 2^62 elements. -1 is accepted: it
-  // asks reshape to find the extent, and no tensor has it.
+  // Throw UserError for a negative extent, more than kMaxRank extents or more than 2^62 elements. One -1 is
+  // accepted (not beside a 0): it asks reshape to find the extent, and no tensor has it.
   Shape(std::initializer_list<std::int64_t> extents);
   Shape(std::span<const std::int64_t> extents);
   Shape(const std::vector<std::int64_t>& extents) : Shape(std::span<const std::int64_t>(extents)) {}

@@ -64,6 +64,8 @@ void TensorImpl::destroy(TensorImpl* impl) noexcept {
 Ref<TensorImpl> make_impl() { return Ref<TensorImpl>(new (ObjectPool<TensorImpl>::take()) TensorImpl); }
 
 Tensor empty(const ValueInfo& info, memory::Tag tag) {
+  if (info.shape.numel() < 0)  // -1: reshape's extent to be found
+    throw UserError(fmt::format("shape {} has a negative extent", to_string(info.shape)));
   Ref<TensorImpl> impl = make_impl();
   impl->info = info;
   impl->storage = allocate(info.bytes(), info.device, tag);

@@ -1,6 +1,7 @@
 #pragma once
 // cast(x, dtype): the elements converted, between any two dtypes; x itself where the dtype is the same. Floating to
-// floating rounds to nearest even, floating to integer truncates, anything to boolean is != 0. Gradient: g cast
+// floating rounds to nearest even, floating to integer truncates and saturates (NaN: 0),
+// anything to boolean is != 0. Gradient: g cast
 // back, where both dtypes are floating. Nothing is saved.
 #include "reprise/autograd/op.h"
 

@@ -11,16 +11,13 @@ Shape resolve(const Shape& shape, const Shape& x) {
   std::int64_t known = 1;
   for (int d = 0; d < shape.rank(); ++d) {
     const std::int64_t extent = shape.extents()[static_cast<std::size_t>(d)];
-    if (extent != -1) {
-      known *= extent;
-    } else if (unknown == -1) {
+    if (extent == -1)
       unknown = d;
-    } else {
-      throw UserError(fmt::format("reshape: {}: only one extent may be -1", to_string(shape)));
-    }
+    else
+      known *= extent;
   }
   if (unknown == -1) return shape;
-  if (known == 0 || x.numel() % known != 0)
+  if (x.numel() % known != 0)
     throw UserError(fmt::format("reshape: the {} elements of {} do not fit into {}", x.numel(), to_string(x),
                                 to_string(shape)));
   return shape.with(unknown, x.numel() / known);

@@ -7,13 +7,7 @@ namespace reprise::cpu {
 namespace {
 
 void cast(const CastArgs& args, std::span<std::byte>) {
-  const DType from = args.x.info->dtype, to = args.y.info->dtype;
-  const auto* x = args.x.as<std::byte>();
-  auto* y = args.y.as<std::byte>();
-  parallel_for(args.y.info->shape.numel(), kGrain, [=](std::int64_t begin, std::int64_t end) {
-    const auto first = static_cast<std::size_t>(begin);
-    convert(x + first * size_of(from), from, y + first * size_of(to), to, end - begin);
-  });
+  convert(args.x.data, args.x.info->dtype, args.y.data, args.y.info->dtype, args.y.info->shape.numel());
 }
 
 }  // namespace

@@ -1,0 +1,104 @@
+#include "reprise/ops/gelu.h"
+
+#include <cmath>
+#include <numbers>
+
+#include "reprise/ops/exp.h"
+#include "reprise/ops/mul.h"
+#include "reprise/ops/sub.h"
+#include "reprise/ops/tanh.h"
+
+namespace reprise {
+
+constinit KernelSlot<GeluArgs> gelu_slot{"gelu"};
+constinit KernelSlot<GeluBackwardArgs> gelu_backward_slot{"gelu_backward"};
+
+namespace {
+
+std::string text(Approximate approximate) {
+  return approximate == Approximate::tanh ? "approximate=tanh" : "approximate=none";
+}
+
+struct Gelu final : Op {
+  Approximate approximate;
+  explicit Gelu(Approximate a) : approximate(a) {}
+  std::string_view name() const override { return "gelu"; }
+  std::string attributes() const override { return text(approximate); }
+  std::vector<ValueInfo> infer(std::span<const ValueInfo> in) const override {
+    require_floating("gelu", in[0]);
+    return {in[0]};
+  }
+  void forward(std::span<const ConstView> in, std::span<const View> out,
+               std::span<std::byte> workspace) const override {
+    gelu_slot.run({in[0], approximate, out[0]}, workspace, in[0].info->device, in[0].info->dtype);
+  }
+  Saved saves(Needs) const override { return {.inputs = {0}, .outputs = {}}; }
+  std::vector<Tensor> backward(const Context& context, std::span<const Tensor> gradients) const override {
+    return tensors(gelu_backward(gradients[0], context.inputs[0], {.approximate = approximate}));
+  }
+  double flops(std::span<const ValueInfo> in) const override {
+    return 15 * static_cast<double>(in[0].shape.numel());
+  }
+};
+
+// The second derivative of gelu.
+Tensor second_derivative(const Tensor& x, Approximate approximate) {
+  if (approximate == Approximate::none)  // Phi'(x) (2 - x^2), Phi' the normal density
+    return exp(x * x * -0.5) * (2.0 - x * x) * (1 / std::sqrt(2 * std::numbers::pi));
+  // with t = tanh(u): (1 - t^2) (u' + x u'' / 2 - x t u'^2)
+  const double k = std::sqrt(2 / std::numbers::pi), c = 0.044715;
+  const Tensor square = x * x;
+  const Tensor t = tanh((x + square * x * c) * k);
+  const Tensor du = (square * (3 * c) + 1) * k;
+  return (1.0 - t * t) * (du + square * (3 * c * k) - x * t * du * du);
+}
+
+// Linear in the gradient.
+struct GeluBackward final : Op {
+  Approximate approximate;
+  explicit GeluBackward(Approximate a) : approximate(a) {}
+  std::string_view name() const override { return "gelu_backward"; }
+  std::string attributes() const override { return text(approximate); }
+  std::vector<ValueInfo> infer(std::span<const ValueInfo> in) const override {
+    require_same_device(name(), in[0], in[1]);
+    require_same_dtype(name(), in[0], in[1]);
+    require_same_shape(name(), in[0], in[1]);
+    return {in[0]};
+  }
+  void forward(std::span<const ConstView> in, std::span<const View> out,
+               std::span<std::byte> workspace) const override {
+    gelu_backward_slot.run({in[0], in[1], approximate, out[0]}, workspace, in[0].info->device,
+                           in[0].info->dtype);
+  }
+  Saved saves(Needs needs) const override {
+    if (needs(1)) return {.inputs = {0, 1}, .outputs = {}};
+    return {.inputs = {1}, .outputs = {}};
+  }
+  std::vector<Tensor> backward(const Context& context, std::span<const Tensor> gradients) const override {
+    const Tensor& x = context.inputs[1];
+    std::vector<Tensor> result(2);
+    if (context.needs(0)) result[0] = gelu_backward(gradients[0], x, {.approximate = approximate});
+    if (context.needs(1)) result[1] = gradients[0] * context.inputs[0] * second_derivative(x, approximate);
+    return result;
+  }
+  double flops(std::span<const ValueInfo> in) const override {
+    return 20 * static_cast<double>(in[0].shape.numel());
+  }
+};
+
+}  // namespace
+
+Tensor gelu(Tensor x, GeluOptions options) {
+  static const std::shared_ptr<const Op> exact = std::make_shared<const Gelu>(Approximate::none);
+  static const std::shared_ptr<const Op> by_tanh = std::make_shared<const Gelu>(Approximate::tanh);
+  return record(options.approximate == Approximate::none ? exact : by_tanh, std::move(x));
+}
+
+Tensor gelu_backward(Tensor gradient, Tensor x, GeluOptions options) {
+  static const std::shared_ptr<const Op> exact = std::make_shared<const GeluBackward>(Approximate::none);
+  static const std::shared_ptr<const Op> by_tanh = std::make_shared<const GeluBackward>(Approximate::tanh);
+  return record(options.approximate == Approximate::none ? exact : by_tanh, std::move(gradient),
+                std::move(x));
+}
+
+}  // namespace reprise
