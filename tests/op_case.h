@@ -56,9 +56,11 @@ std::function<Values(const std::vector<Values>&)> each(double (*formula)(double)
 std::function<Values(const std::vector<Values>&)> each(double (*formula)(double, double));
 
 // One list per tests/op_cases_<group>.cpp.
+std::vector<OpCase> activation_cases();
 std::vector<OpCase> arithmetic_cases();
-std::vector<OpCase> shape_cases();
+std::vector<OpCase> choice_cases();
 std::vector<OpCase> reduction_cases();
+std::vector<OpCase> shape_cases();
 
 // All of them (op_case.cpp).
 const std::vector<OpCase>& op_cases();

@@ -1,0 +1,282 @@
+// Each op case in every mode.
+#include "reprise/tests/op_case.h"
+
+#include <catch2/catch.hpp>
+#include <cmath>
+#include <cstring>
+#include <set>
+
+#include "reprise/autograd/tape.h"
+#include "reprise/checkpoint/region.h"
+#include "reprise/core/kernel_slot.h"
+#include "reprise/core/parallel.h"
+#include "reprise/ops/ops.h"
+
+using namespace reprise;
+using namespace reprise::test;
+
+namespace {
+
+// Plain kernels while it lives.
+struct PlainKernels {
+  explicit PlainKernels(bool plain = true) : before(plain_kernels()) { set_plain_kernels(plain); }
+  ~PlainKernels() { set_plain_kernels(before); }
+  PlainKernels(const PlainKernels&) = delete;
+  PlainKernels& operator=(const PlainKernels&) = delete;
+  bool before;
+};
+
+struct Threads {
+  explicit Threads(int count) : before(num_threads()) { set_num_threads(count); }
+  ~Threads() { set_num_threads(before); }
+  Threads(const Threads&) = delete;
+  Threads& operator=(const Threads&) = delete;
+  int before;
+};
+
+// Fixed random weights of this kind: the gradient that backward starts from, or a direction.
+Tensor weights_like(const Tensor& like, std::uint64_t seed) {
+  OpCase op_case;
+  op_case.inputs = {frozen(uniform(like.shape()))};
+  return make_inputs(op_case, like.dtype(), seed).front();
+}
+
+struct Result {
+  Tensor y;
+  std::vector<Tensor> gradients;  // undefined where an input has none
+};
+
+// The output, and the gradients of its sum with fixed weights.
+Result run(const OpCase& op_case, const std::vector<Tensor>& inputs) {
+  if (!has_gradient(op_case)) return {op_case.function(inputs), {}};
+  Tape tape;
+  Result result;
+  result.y = op_case.function(inputs);
+  std::vector<Tensor> wanted;
+  for (const Tensor& input : inputs)
+    if (input.requires_grad()) wanted.push_back(input);
+  result.gradients =
+      tape.gradients(result.y, wanted, {.seed = weights_like(result.y, 2), .allow_unused = true});
+  return result;
+}
+
+bool same_bits(const Tensor& a, const Tensor& b) {
+  if (a.defined() != b.defined()) return false;
+  return !a.defined() ||
+         (a.info() == b.info() && std::memcmp(a.impl()->data(), b.impl()->data(), a.bytes()) == 0);
+}
+
+double relative_rms_error(const Tensor& actual, const Tensor& exact) {
+  const Values a = actual.to_vector(), b = exact.to_vector();
+  double error = 0, size = 0;
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    error += (a[i] - b[i]) * (a[i] - b[i]);
+    size += b[i] * b[i];
+  }
+  return error == 0 ? 0 : std::sqrt(error / size);
+}
+
+// Nodes that backward has to run again when nothing made on the tape was kept but `y`: the makers of what the tracked
+// nodes save, and of what these need in turn.
+std::int64_t expected_replays(const Trace& trace) {
+  const std::int32_t y = trace.values[static_cast<std::size_t>(trace.nodes.back().outputs[0])].storage;
+  std::set<std::int32_t> again;
+  std::vector<std::int32_t> needed;
+  for (const TraceNode& node : trace.nodes)
+    if (node.tracked) needed.insert(needed.end(), node.saved.begin(), node.saved.end());
+  while (!needed.empty()) {
+    const std::int32_t storage = trace.values[static_cast<std::size_t>(needed.back())].storage;
+    needed.pop_back();
+    if (storage == y) continue;
+    std::int32_t maker = -1;  // of the buffer: views come later
+    for (const TraceValue& value : trace.values)
+      if (value.storage == storage && (maker < 0 || value.maker < maker)) maker = value.maker;
+    if (maker < 0 || !again.insert(maker).second) continue;
+    const TraceNode& node = trace.nodes[static_cast<std::size_t>(maker)];
+    needed.insert(needed.end(), node.inputs.begin(), node.inputs.end());
+  }
+  return static_cast<std::int64_t>(again.size());
+}
+
+}  // namespace
+
+TEST_CASE("op cases: forward equals the formula", "[ops]") {
+  const PlainKernels plain;
+  for (const OpCase& op_case : op_cases()) {
+    if (!op_case.reference) continue;
+    INFO(op_case.name);
+    const std::vector<Tensor> inputs = make_inputs(op_case, DType::f64);
+    std::vector<Values> values;
+    for (const Tensor& input : inputs) values.push_back(input.to_vector());
+    const Values expected = op_case.reference(values);
+    const Values actual = op_case.function(inputs).to_vector();
+    REQUIRE(actual.size() == expected.size());
+    for (std::size_t i = 0; i < actual.size(); ++i) {
+      INFO("element " << i);
+      CHECK(actual[i] == Approx(expected[i]).epsilon(1e-12).margin(1e-12));
+    }
+  }
+}
+
+TEST_CASE("op cases: the gradient is that of central differences", "[ops]") {
+  const PlainKernels plain;
+  for (const OpCase& op_case : op_cases()) {
+    if (!has_gradient(op_case) || op_case.large) continue;
+    INFO(op_case.name);
+    const std::vector<Tensor> all = make_inputs(op_case, DType::f64);
+    std::vector<Tensor> differentiable;
+    for (const Tensor& input : all)
+      if (input.requires_grad()) differentiable.push_back(input);
+    auto function = [&](Inputs in) {
+      std::vector<Tensor> inputs = all;
+      std::size_t next = 0;
+      for (Tensor& input : inputs)
+        if (input.requires_grad()) input = in[next++];
+      return op_case.function(inputs);
+    };
+    CHECK_NOTHROW(gradcheck(function, differentiable));
+  }
+}
+
+// The derivative of <gradient, direction v> along a direction u, by differences and by differentiating backward.
+TEST_CASE("op cases: the gradient's gradient is that of central differences", "[ops]") {
+  const PlainKernels plain;
+  for (const OpCase& op_case : op_cases()) {
+    if (!has_gradient(op_case) || !op_case.double_backward) continue;
+    INFO(op_case.name);
+    const std::vector<Tensor> inputs = make_inputs(op_case, DType::f64);
+    std::vector<Tensor> wanted;
+    for (const Tensor& input : inputs)
+      if (input.requires_grad()) wanted.push_back(input);
+
+    double scale = 0;                  // of what is summed: what differences can resolve
+    auto along_v = [&](double step) {  // <gradient at inputs + step u, v>
+      std::vector<Tensor> moved = inputs;
+      for (std::size_t i = 0; i < moved.size(); ++i)
+        if (inputs[i].requires_grad()) {
+          moved[i] = (inputs[i] + weights_like(inputs[i], 20 + i) * step).detach();
+          moved[i].set_requires_grad(true);
+        }
+      const Result result = run(op_case, moved);
+      double total = 0;
+      for (std::size_t i = 0; i < result.gradients.size(); ++i) {
+        if (!result.gradients[i].defined()) continue;
+        const Values g = result.gradients[i].to_vector(), v = weights_like(wanted[i], 10 + i).to_vector();
+        for (std::size_t k = 0; k < g.size(); ++k) {
+          total += g[k] * v[k];
+          scale = std::max(scale, std::abs(g[k]));
+        }
+      }
+      return total;
+    };
+    const double step = 1e-5;
+    const double expected = (along_v(step) - along_v(-step)) / (2 * step);
+
+    Tape tape;
+    Tensor y = op_case.function(inputs);
+    std::vector<Tensor> gradients =
+        tape.gradients(y, wanted, {.seed = weights_like(y, 2), .create_graph = true, .allow_unused = true});
+    Tensor total = Tensor::zeros({}, {.dtype = DType::f64});
+    for (std::size_t i = 0; i < wanted.size(); ++i) {
+      total = total + 0.0 * sum(wanted[i]);  // a gradient may not depend on the inputs at all
+      if (gradients[i].defined()) total = total + sum(gradients[i] * weights_like(wanted[i], 10 + i));
+    }
+    const std::vector<Tensor> second = tape.gradients(total, wanted);
+    double actual = 0;
+    std::size_t next = 0;
+    for (std::size_t i = 0; i < inputs.size(); ++i) {
+      if (!inputs[i].requires_grad()) continue;
+      const Values h = second[next++].to_vector(), u = weights_like(inputs[i], 20 + i).to_vector();
+      for (std::size_t k = 0; k < h.size(); ++k) actual += h[k] * u[k];
+    }
+    CHECK(actual == Approx(expected).epsilon(1e-4).margin(1e-5 * std::max(1.0, scale)));
+  }
+}
+
+TEST_CASE("op cases: a replayed region gives the same bits, and replays just what is needed", "[ops]") {
+  for (const bool plain : {true, false}) {
+    const PlainKernels kernels(plain);
+    for (const OpCase& op_case : op_cases()) {
+      if (!has_gradient(op_case)) continue;
+      INFO(op_case.name << (plain ? ", plain" : ", fast"));
+      const std::vector<Tensor> inputs = make_inputs(op_case, DType::f32);
+      const Result kept = run(op_case, inputs);
+      std::int64_t expected = 0, actual = 0;
+      Result replayed;
+      {
+        Tape tape;
+        replayed.y = checkpoint::run([&] { return op_case.function(inputs); });
+        expected = expected_replays(tape.trace());
+        std::vector<Tensor> wanted;
+        for (const Tensor& input : inputs)
+          if (input.requires_grad()) wanted.push_back(input);
+        replayed.gradients =
+            tape.gradients(replayed.y, wanted, {.seed = weights_like(replayed.y, 2), .allow_unused = true});
+        actual = tape.replays();
+      }
+      CHECK(actual == expected);
+      CHECK(same_bits(kept.y, replayed.y));
+      for (std::size_t i = 0; i < kept.gradients.size(); ++i)
+        CHECK(same_bits(kept.gradients[i], replayed.gradients[i]));
+    }
+  }
+}
+
+TEST_CASE("op cases: a frozen input's partners are not saved", "[ops]") {
+  for (const OpCase& op_case : op_cases()) {
+    for (const ExpectedSaves& expected : op_case.saves) {
+      INFO(op_case.name << ", frozen input " << expected.frozen);
+      const std::vector<Tensor> inputs = make_inputs(op_case, DType::f32);
+      if (expected.frozen >= 0) inputs[static_cast<std::size_t>(expected.frozen)].set_requires_grad(false);
+      Tape tape;
+      const Tensor y = op_case.function(inputs);
+      const Trace trace = tape.trace();
+      REQUIRE(!trace.nodes.empty());
+      const TraceNode& node = trace.nodes.front();
+      std::vector<std::int32_t> values;
+      for (const int i : expected.inputs) values.push_back(node.inputs[static_cast<std::size_t>(i)]);
+      for (const int i : expected.outputs) values.push_back(node.outputs[static_cast<std::size_t>(i)]);
+      CHECK(node.saved == values);
+    }
+  }
+}
+
+TEST_CASE("op cases: plain kernels give the same bits on any number of threads", "[ops]") {
+  const PlainKernels plain;
+  for (const OpCase& op_case : op_cases()) {
+    INFO(op_case.name);
+    const std::vector<Tensor> inputs = make_inputs(op_case, DType::f32);
+    Result one;
+    {
+      const Threads threads(1);
+      one = run(op_case, inputs);
+    }
+    for (const int count : {2, 4}) {
+      const Threads threads(count);
+      const Result more = run(op_case, inputs);
+      CHECK(same_bits(one.y, more.y));
+      for (std::size_t i = 0; i < one.gradients.size(); ++i)
+        CHECK(same_bits(one.gradients[i], more.gradients[i]));
+    }
+  }
+}
+
+TEST_CASE("op cases: the fast kernels in f32 agree with the plain ones in f64", "[ops]") {
+  for (const OpCase& op_case : op_cases()) {
+    INFO(op_case.name);
+    Result exact;
+    {
+      const PlainKernels plain;
+      exact = run(op_case, make_inputs(op_case, DType::f64));
+    }
+    const PlainKernels fast(false);
+    const Result actual = run(op_case, make_inputs(op_case, DType::f32));
+    CHECK(relative_rms_error(actual.y, exact.y) <= op_case.fast_tolerance);
+    for (std::size_t i = 0; i < exact.gradients.size(); ++i) {
+      INFO("gradient " << i);
+      REQUIRE(actual.gradients[i].defined() == exact.gradients[i].defined());
+      if (exact.gradients[i].defined())
+        CHECK(relative_rms_error(actual.gradients[i], exact.gradients[i]) <= op_case.fast_tolerance);
+    }
+  }
+}
