@@ -6,6 +6,7 @@
 
 #include "reprise/autograd/inline_buffer.h"
 #include "reprise/autograd/tape_state.h"
+#include "reprise/core/dry_run.h"
 #include "reprise/core/error.h"
 
 namespace reprise {
@@ -137,6 +138,7 @@ Trace Tape::trace() const { return trace_of(*state_); }
 
 Trace trace_of(const TapeState& tape) {
   Trace trace;
+  trace.tape_values = static_cast<Index>(tape.values.size());
   for (const Value& v : tape.values)
     trace.values.push_back(
         {v.info.shape, v.info.dtype, v.info.device, tape.slot(v.slot).bytes, v.slot, v.maker});

@@ -42,6 +42,14 @@ T read(const std::string& path, const char* format, Parse parse) {
   }
 }
 
+Device device_from(const std::string& text) {
+  if (text == "cpu") return Device::cpu();
+  if (text.starts_with("cuda:") && text.size() < 8 &&
+      text.find_first_not_of("0123456789", 5) == std::string::npos)
+    return Device::cuda(std::stoi(text.substr(5)));
+  throw UserError(fmt::format("'{}' is no device (cpu, cuda:0, ...)", text));
+}
+
 const char* name(Decision decision) {
   return decision == Decision::keep ? "keep" : decision == Decision::offload ? "offload" : "recompute";
 }
@@ -132,8 +140,23 @@ void Trace::save(const std::string& path) const {
                            {"device", to_string(v.device)},
                            {"bytes", v.bytes},
                            {"storage", v.storage},
-                           {"maker", v.maker}});
+                           {"maker", v.maker},
+                           {"leaf", v.leaf},
+                           {"has_gradient", v.has_gradient}});
   for (const TraceEvent& e : events) j["events"].push_back({name(e.kind), e.index});
+  for (const TraceBackward& b : backwards)
+    j["backwards"].push_back({{"loss", b.loss},
+                              {"seed", b.seed},
+                              {"wanted", b.wanted},
+                              {"results", b.results},
+                              {"accumulate", b.accumulate},
+                              {"retain_graph", b.retain_graph},
+                              {"create_graph", b.create_graph},
+                              {"allow_unused", b.allow_unused},
+                              {"eager_commit", b.eager_commit}});
+  j["device"] = to_string(device);
+  j["base_bytes"] = base_bytes;
+  j["tape_values"] = tape_values;
   write(j, path);
 }
 
@@ -141,10 +164,9 @@ Trace Trace::load(const std::string& path) {
   return read<Trace>(path, "reprise trace", [](const json& j) {
     Trace trace;
     for (const json& v : j.value("values", json::array())) {
-      const std::string device = v.at("device");
       trace.values.push_back({shape_from(v.at("shape")), dtype_from_string(v.at("dtype").get<std::string>()),
-                              device == "cpu" ? Device::cpu() : Device::cuda(std::stoi(device.substr(5))),
-                              v.at("bytes"), v.at("storage"), v.at("maker")});
+                              device_from(v.at("device")), v.at("bytes"), v.at("storage"), v.at("maker"),
+                              v.at("leaf"), v.at("has_gradient")});
     }
     const auto count = static_cast<std::int32_t>(trace.values.size());
     for (const json& n : j.value("nodes", json::array())) {
@@ -156,6 +178,13 @@ Trace Trace::load(const std::string& path) {
             throw UserError(fmt::format("node {} names value {} of {}", trace.nodes.size(), v, count));
       trace.nodes.push_back(std::move(node));
     }
+    for (const json& b : j.value("backwards", json::array()))
+      trace.backwards.push_back({b.at("loss"), b.at("seed"), b.at("wanted"), b.at("results"),
+                                 b.at("accumulate"), b.at("retain_graph"), b.at("create_graph"),
+                                 b.at("allow_unused"), b.at("eager_commit")});
+    trace.device = device_from(j.at("device"));
+    trace.base_bytes = j.at("base_bytes");
+    trace.tape_values = j.at("tape_values");
     for (const json& e : j.value("events", json::array()))
       trace.events.push_back({kind_from(e.at(0)), e.at(1)});
     return trace;

@@ -32,9 +32,11 @@ struct TraceValue {
   Shape shape;
   DType dtype;
   Device device;
-  std::size_t bytes;
-  std::int32_t storage;  // values with the same number share a buffer (views)
-  std::int32_t maker;    // node; -1: made outside the tape
+  std::size_t bytes;          // of the whole buffer
+  std::int32_t storage;       // values with the same number share a buffer (views)
+  std::int32_t maker;         // node; -1: made outside the tape
+  bool leaf = false;          // a leaf that requires a gradient
+  bool has_gradient = false;  // and held one when the step began
 };
 
 struct TraceNode {
@@ -48,17 +50,31 @@ struct TraceNode {
   std::shared_ptr<const Op> instance;  // not in the file: a loaded trace can be planned, not simulated
 };
 
-// The step in order: nodes run, bytes that user code allocated, handles that it let go, the backward walk.
+// The step in order: nodes run, bytes that user code allocated, handles that it let go, the backward walks.
 struct TraceEvent {
   enum class Kind : std::uint8_t { node, allocate, release, backward } kind;
-  std::int32_t index;  // of a node or of a value (backward: of the loss)
+  std::int32_t index;  // of a node, of a value, or in `backwards`
 };
 
-// One whole step, forward and backward.
+// One call of Tape::backward or Tape::gradients.
+struct TraceBackward {
+  std::int32_t loss;
+  std::int32_t seed = -1;             // value; -1: ones
+  std::vector<std::int32_t> wanted;   // empty: into .grad
+  std::vector<std::int32_t> results;  // the values that came of it, where something was wanted
+  bool accumulate = true, retain_graph = false, create_graph = false, allow_unused = false,
+       eager_commit = false;
+};
+
+// One whole step, forward and backward. The first values are the tape's own, in its numbering.
 struct Trace {
   std::vector<TraceNode> nodes;
   std::vector<TraceValue> values;
   std::vector<TraceEvent> events;
+  std::vector<TraceBackward> backwards;
+  std::int32_t tape_values = 0;  // values from here on are buffers that user code made beside the tape
+  Device device;                 // where the step runs
+  std::size_t base_bytes = 0;    // live before it, all tags but data
   void save(const std::string& path) const;
   static Trace load(const std::string& path);
 };

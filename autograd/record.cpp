@@ -36,6 +36,22 @@ Ref<Storage> allocate_workspace(const Op& op, std::span<const ValueInfo> infos, 
   return bytes ? allocate(bytes, device, memory::Tag::workspace) : Ref<Storage>();
 }
 
+// Tells a listener which allocations are the engine's own.
+class EngineScope {
+ public:
+  explicit EngineScope(TapeState* tape) : tape_(tape && tape->listener ? tape : nullptr) {
+    if (tape_) ++tape_->inside_engine;
+  }
+  ~EngineScope() {
+    if (tape_) --tape_->inside_engine;
+  }
+  EngineScope(const EngineScope&) = delete;
+  EngineScope& operator=(const EngineScope&) = delete;
+
+ private:
+  TapeState* tape_;
+};
+
 }  // namespace
 
 void run_forward(const Op& op, std::span<const ConstView> in, std::span<const View> out,
@@ -50,6 +66,7 @@ void run_forward(const Op& op, std::span<const ConstView> in, std::span<const Vi
 
 std::vector<Tensor> record(std::shared_ptr<const Op> op, std::vector<Tensor> inputs) {
   TapeState* const tape = recording_tape();
+  const EngineScope engine(tape);
   if (tape) tape->throw_pending_error();
   check_inputs(*op, inputs);
   if (tape) tape->check_known(*op, inputs);

@@ -142,6 +142,8 @@ class TapeState final : public SlotTable {
   std::thread::id thread;
   std::string pending_error;  // what a Region's destructor could not throw
   bool walking = false;
+  bool ignore_regions = false;  // regions in code have no effect, as under a plan
+  int inside_engine = 0;        // > 0 while the engine, not user code, allocates; kept for a listener only
   std::uint64_t clock = 0;
 
   // ---- values and slots (tape.cpp)

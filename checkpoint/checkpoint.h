@@ -1,5 +1,8 @@
 #pragma once
 // Everything about checkpointing: regions and policies by hand, traces, plans and planners.
+#include "reprise/checkpoint/plan.h"
 #include "reprise/checkpoint/policy.h"
 #include "reprise/checkpoint/region.h"
 #include "reprise/checkpoint/sequential.h"
+#include "reprise/checkpoint/simulate.h"
+#include "reprise/checkpoint/trace.h"

@@ -15,7 +15,7 @@ constexpr const char* kOutOfOrder =
 
 Region::Region(Policy policy) {
   TapeState* tape = recording_tape();
-  if (!tape || tape->plan || !policy.makes_region()) return;
+  if (!tape || tape->plan || tape->ignore_regions || !policy.makes_region()) return;
   tape->throw_pending_error();
   tape_ = tape;
   tape_id_ = tape->id;

@@ -1,0 +1,22 @@
+#pragma once
+// The engine itself, driven from a trace in a dry run: what a plan will cost, exactly. There is no second simulator.
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "reprise/autograd/plan.h"
+
+namespace reprise::checkpoint {
+
+struct Simulation {
+  std::size_t peak_bytes = 0;  // highest live bytes on the step's device, all tags but data
+  std::int64_t replays = 0;    // nodes run again
+  double recomputed_flops = 0;
+  std::vector<std::size_t> live;  // after each node, forward, replayed or backward
+};
+
+// UserError when the plan was made for another step, when the trace was loaded from a file (it has no ops then), and
+// inside a dry run or while a tape is recording.
+Simulation simulate(const Trace& trace, const Plan& plan);
+
+}  // namespace reprise::checkpoint
