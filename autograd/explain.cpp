@@ -140,8 +140,8 @@ Trace trace_of(const TapeState& tape) {
   Trace trace;
   trace.tape_values = static_cast<Index>(tape.values.size());
   for (const Value& v : tape.values)
-    trace.values.push_back(
-        {v.info.shape, v.info.dtype, v.info.device, tape.slot(v.slot).bytes, v.slot, v.maker});
+    trace.values.push_back({v.info.shape, v.info.dtype, v.info.device, tape.slot(v.slot).bytes, v.slot,
+                            v.maker, static_cast<bool>(v.leaf), v.leaf && gradient_of(*v.leaf)});
   for (Index n = 0; n < tape.node_count(); ++n) {
     const Node& node = tape.node(n);
     InlineBuffer<ValueInfo, 4> infos(node.inputs);
