@@ -1,11 +1,11 @@
 #pragma once
-// A look at what user code allocates and lets go of in a dry run: how the trace of a step is made.
+// A look at what user code allocates and lets go of: how the trace of a step is made.
 #include "reprise/core/tensor.h"
 
 namespace reprise {
 
 struct LifetimeListener {
-  // After the storage was made, in a dry run only.
+  // After the storage was made.
   virtual void allocated(const Storage& storage) noexcept = 0;
   // Before a handle lets go of its storage.
   virtual void handle_died(const TensorImpl& impl) noexcept = 0;

@@ -57,7 +57,6 @@ void TensorImpl::destroy(TensorImpl* impl) noexcept {
   if (impl->storage)
     if (LifetimeListener* listener = lifetime_listener()) listener->handle_died(*impl);
   if (impl->leaf) forget_in_dry_run(*impl);
-  if (LifetimeListener* listener = lifetime_listener()) listener->handle_died(*impl);
   impl->~TensorImpl();
   ObjectPool<TensorImpl>::give(impl);
 }
