@@ -59,7 +59,7 @@ std::size_t bound(const Allocator& allocator) {
 
 }  // namespace
 
-TEST_CASE("blocks of every size are aligned, whole, and the reserved bound holds at every step") {
+TEST_CASE("blocks of every size are aligned, whole, and the reserved bound holds at every step", "[engine]") {
   const std::uint32_t seed = std::random_device()();
   INFO("seed " << seed);
   std::mt19937 random(seed);
@@ -106,7 +106,7 @@ TEST_CASE("blocks of every size are aligned, whole, and the reserved bound holds
 
 // Size classes and pages waste at most an eighth, so only fragmentation could break the bound; these patterns are those
 // that fragment most: every other block freed, then blocks a little larger than the holes.
-TEST_CASE("the reserved bound holds where holes do not fit") {
+TEST_CASE("the reserved bound holds where holes do not fit", "[engine]") {
   for (const std::size_t bytes : {1000U, 5000U, 20000U, 33000U, 70000U, 1000000U}) {
     INFO(bytes << " bytes");
     Allocator allocator;
@@ -134,7 +134,7 @@ TEST_CASE("the reserved bound holds where holes do not fit") {
   }
 }
 
-TEST_CASE("a step that repeats finds its memory: no page faults") {
+TEST_CASE("a step that repeats finds its memory: no page faults", "[engine]") {
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
   return;
 #endif
@@ -169,7 +169,7 @@ TEST_CASE("a step that repeats finds its memory: no page faults") {
 
 // Reserved bytes are the allocator's own account; this is the system's. Blocks are written in full and the large ones
 // cross huge pages in every way.
-TEST_CASE("what is reserved is what the system counts") {
+TEST_CASE("what is reserved is what the system counts", "[engine]") {
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
   return;
 #endif
@@ -201,7 +201,7 @@ TEST_CASE("what is reserved is what the system counts") {
   }
 }
 
-TEST_CASE("trim gives cached memory back, and a limit holds it down") {
+TEST_CASE("trim gives cached memory back, and a limit holds it down", "[engine]") {
 #if defined(__SANITIZE_ADDRESS__)
   return;
 #endif
@@ -239,7 +239,7 @@ TEST_CASE("trim gives cached memory back, and a limit holds it down") {
 }
 
 // A training process holds thousands of tiny buffers; they must not cost a page each.
-TEST_CASE("tiny blocks share pages, and empty chunks serve other sizes") {
+TEST_CASE("tiny blocks share pages, and empty chunks serve other sizes", "[engine]") {
 #if defined(__SANITIZE_ADDRESS__)
   return;
 #endif

@@ -19,7 +19,7 @@ const Device cpu = Device::cpu();
 
 }  // namespace
 
-TEST_CASE("a dry run counts without allocating, and the real figures stay") {
+TEST_CASE("a dry run counts without allocating, and the real figures stay", "[engine][threads]") {
   const Tensor real = Tensor::zeros({1000}, {.dtype = DType::u8});
   const std::size_t live = memory::live(cpu), peak = memory::peak(cpu), reserved = memory::reserved(cpu);
   const auto tags = memory::by_tag(cpu);
@@ -46,7 +46,7 @@ TEST_CASE("a dry run counts without allocating, and the real figures stay") {
   CHECK(memory::by_tag(cpu) == tags);
 }
 
-TEST_CASE("no limit applies in a dry run, and it does not change the real one") {
+TEST_CASE("no limit applies in a dry run, and it does not change the real one", "[engine]") {
   memory::set_limit(cpu, memory::live(cpu) + 1000);
   {
     const DryRun dry;
@@ -58,7 +58,7 @@ TEST_CASE("no limit applies in a dry run, and it does not change the real one") 
   memory::set_limit(cpu, SIZE_MAX);
 }
 
-TEST_CASE("values of a dry run cannot be read") {
+TEST_CASE("values of a dry run cannot be read", "[engine]") {
   const std::uint32_t version = 0;
   const Tensor real = Tensor::ones({2});
   Tensor dry_tensor;
@@ -85,7 +85,7 @@ TEST_CASE("values of a dry run cannot be read") {
   CHECK(memory::live(cpu) == live);
 }
 
-TEST_CASE("a tensor of one dry run does not count in the next") {
+TEST_CASE("a tensor of one dry run does not count in the next", "[engine]") {
   Tensor left;
   {
     const DryRun dry;
@@ -98,7 +98,7 @@ TEST_CASE("a tensor of one dry run does not count in the next") {
   CHECK(memory::live(cpu) == live);
 }
 
-TEST_CASE("the random state is as before") {
+TEST_CASE("the random state is as before", "[engine]") {
   manual_seed(3);
   Tensor::rand({7});
   const RandomAddress before = random_state();
@@ -112,7 +112,7 @@ TEST_CASE("the random state is as before") {
   CHECK(random_state().offset == before.offset);
 }
 
-TEST_CASE("a real buffer that a dry step lets go of leaves both counts") {
+TEST_CASE("a real buffer that a dry step lets go of leaves both counts", "[engine]") {
   Tensor real = Tensor::zeros({1000}, {.dtype = DType::u8});
   const std::size_t live = memory::live(cpu);
   {
@@ -159,7 +159,7 @@ TEST_CASE(
   CHECK(predicted == std::vector<std::size_t>{100000, 99000, 100000, 101000, 100000});
 }
 
-TEST_CASE("a gradient that the user holds stays in a dry run's count") {
+TEST_CASE("a gradient that the user holds stays in a dry run's count", "[engine]") {
   const Tensor leaf = Tensor::zeros({250}, {.requires_grad = true});
   leaf.set_grad(Tensor::ones({250}));
   const Tensor held = leaf.grad();
@@ -169,7 +169,8 @@ TEST_CASE("a gradient that the user holds stays in a dry run's count") {
   CHECK(memory::live(cpu) == live);
 }
 
-TEST_CASE("a leaf that ends in a dry run takes its gradient along, and a new one at its place has none") {
+TEST_CASE("a leaf that ends in a dry run takes its gradient along, and a new one at its place has none",
+          "[engine]") {
   const DryRun dry;
   const std::size_t live = memory::live(cpu);
   for (int i = 0; i < 3; ++i) {
@@ -180,7 +181,7 @@ TEST_CASE("a leaf that ends in a dry run takes its gradient along, and a new one
   CHECK(memory::live(cpu) == live);
 }
 
-TEST_CASE("state is not assigned in a dry run") {
+TEST_CASE("state is not assigned in a dry run", "[engine]") {
   Tensor state = Tensor::zeros({4});
   {
     const DryRun dry;
@@ -192,7 +193,7 @@ TEST_CASE("state is not assigned in a dry run") {
   CHECK(state.to_vector() == std::vector<double>{0, 0, 0, 0});
 }
 
-TEST_CASE("threads may be in dry runs of their own") {
+TEST_CASE("threads may be in dry runs of their own", "[engine][threads]") {
   const std::size_t live = memory::live(cpu);
   const DryRun dry;
   const Tensor mine = Tensor::zeros({100});

@@ -30,7 +30,7 @@ struct Limit {
 
 }  // namespace
 
-TEST_CASE("live and peak bytes are the bytes asked for") {
+TEST_CASE("live and peak bytes are the bytes asked for", "[engine]") {
   const std::size_t before = memory::live(cpu);
   memory::reset_peak(cpu);
   {
@@ -50,7 +50,7 @@ TEST_CASE("live and peak bytes are the bytes asked for") {
   CHECK(memory::peak(cpu) == before);
 }
 
-TEST_CASE("bytes are counted under the innermost tag, and by tag at the peak") {
+TEST_CASE("bytes are counted under the innermost tag, and by tag at the peak", "[engine]") {
   memory::reset_peak(cpu);
   const auto before = memory::by_tag(cpu);
   CHECK(memory::current_tag() == Tag::activation);
@@ -77,14 +77,14 @@ TEST_CASE("bytes are counted under the innermost tag, and by tag at the peak") {
   CHECK(memory::peak_without_data(cpu) == memory::peak(cpu) - tagged(at_peak, Tag::data));
 }
 
-TEST_CASE("a leaf that takes gradients moves to the tag parameter") {
+TEST_CASE("a leaf that takes gradients moves to the tag parameter", "[engine]") {
   const auto before = memory::by_tag(cpu);
   const Tensor x = Tensor::zeros({50}, {.dtype = DType::f64, .requires_grad = true});
   CHECK(tagged(memory::by_tag(cpu), Tag::parameter) == tagged(before, Tag::parameter) + 400);
   CHECK(tagged(memory::by_tag(cpu), Tag::activation) == tagged(before, Tag::activation));
 }
 
-TEST_CASE("bytes that leave the tag data count towards the peak without it") {
+TEST_CASE("bytes that leave the tag data count towards the peak without it", "[engine]") {
   memory::reset_peak(cpu);
   const std::size_t before = memory::peak_without_data(cpu);
   const Ref<Storage> storage = allocate(1000, cpu, Tag::data);
@@ -93,7 +93,7 @@ TEST_CASE("bytes that leave the tag data count towards the peak without it") {
   CHECK(memory::peak_without_data(cpu) == before + 1000);
 }
 
-TEST_CASE("a limit is exact, and what passes it says who holds what") {
+TEST_CASE("a limit is exact, and what passes it says who holds what", "[failure]") {
   const std::size_t live = memory::live(cpu);
   const Tensor held = Tensor::zeros({1 << 20});  // 4 MiB
   const Tensor weight = Tensor::zeros({1 << 19}, {.requires_grad = true});
@@ -112,7 +112,7 @@ TEST_CASE("a limit is exact, and what passes it says who holds what") {
   CHECK(memory::peak(cpu) == live + (8 << 20));
 }
 
-TEST_CASE("byte counts are written in the largest unit") {
+TEST_CASE("byte counts are written in the largest unit", "[engine]") {
   CHECK(memory::format_bytes(0) == "0 bytes");
   CHECK(memory::format_bytes(1023) == "1023 bytes");
   CHECK(memory::format_bytes(1536) == "1.5 KiB");
@@ -120,7 +120,7 @@ TEST_CASE("byte counts are written in the largest unit") {
   CHECK(memory::format_bytes(std::size_t{5} << 29) == "2.5 GiB");
 }
 
-TEST_CASE("an absurd size is out of memory, not a crash") {
+TEST_CASE("an absurd size is out of memory, not a crash", "[failure]") {
   const std::size_t live = memory::live(cpu);
   CHECK_THROWS_AS(allocate(std::size_t{1} << 60, cpu), OutOfMemory);
   CHECK_THROWS_AS(allocate(SIZE_MAX, cpu), OutOfMemory);
@@ -128,7 +128,7 @@ TEST_CASE("an absurd size is out of memory, not a crash") {
   CHECK(memory::live(cpu) == live);
 }
 
-TEST_CASE("the n-th allocation fails once when asked to, and changes nothing") {
+TEST_CASE("the n-th allocation fails once when asked to, and changes nothing", "[failure]") {
   const std::size_t live = memory::live(cpu);
   memory::fail_after(2);
   const Tensor a = Tensor::zeros({4}), b = Tensor::zeros({4});
@@ -140,7 +140,7 @@ TEST_CASE("the n-th allocation fails once when asked to, and changes nothing") {
   CHECK_NOTHROW(Tensor::zeros({4}));
 }
 
-TEST_CASE("the pressure hook is asked until it cannot help") {
+TEST_CASE("the pressure hook is asked until it cannot help", "[failure]") {
   struct Context {
     std::vector<Tensor> held;
     std::vector<std::size_t> missing;
@@ -166,7 +166,7 @@ TEST_CASE("the pressure hook is asked until it cannot help") {
   CHECK(context.missing.size() == 4);
 }
 
-TEST_CASE("the timeline has an entry for every allocation and release") {
+TEST_CASE("the timeline has an entry for every allocation and release", "[engine]") {
   const std::size_t live = memory::live(cpu);
   memory::start_timeline(cpu);
   {
@@ -187,7 +187,7 @@ TEST_CASE("the timeline has an entry for every allocation and release") {
   CHECK(memory::stop_timeline(cpu).empty());
 }
 
-TEST_CASE("storages tell their tape when they end") {
+TEST_CASE("storages tell their tape when they end", "[engine]") {
   struct Table final : SlotTable {
     std::vector<std::int32_t> forgotten;
     void forget(std::int32_t slot) noexcept override { forgotten.push_back(slot); }
@@ -202,7 +202,7 @@ TEST_CASE("storages tell their tape when they end") {
   CHECK(table.forgotten == std::vector<std::int32_t>{7});
 }
 
-TEST_CASE("the meter adds up when many threads allocate and hand buffers over") {
+TEST_CASE("the meter adds up when many threads allocate and hand buffers over", "[engine][threads]") {
   const std::uint32_t seed = std::random_device()();
   INFO("seed " << seed);
   const std::size_t live = memory::live(cpu);

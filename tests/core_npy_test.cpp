@@ -39,7 +39,7 @@ std::string npy(const std::string& header, const std::string& data) {
 
 }  // namespace
 
-TEST_CASE("every dtype that NumPy has is saved and loaded bit for bit") {
+TEST_CASE("every dtype that NumPy has is saved and loaded bit for bit", "[readers]") {
   const TemporaryFile file;
   for (const DType dtype :
        {DType::f32, DType::f64, DType::f16, DType::i32, DType::i64, DType::u8, DType::boolean})
@@ -58,7 +58,7 @@ TEST_CASE("every dtype that NumPy has is saved and loaded bit for bit") {
                     Contains("NumPy has no bf16"));
 }
 
-TEST_CASE("a file that NumPy wrote is read") {
+TEST_CASE("a file that NumPy wrote is read", "[readers]") {
   // numpy.save("x.npy", numpy.array([[1, 2, 3], [4, 5, 6]], "<i4")), NumPy 1.24
   const TemporaryFile file;
   std::string header = "{'descr': '<i4', 'fortran_order': False, 'shape': (2, 3), }";
@@ -74,7 +74,7 @@ TEST_CASE("a file that NumPy wrote is read") {
   CHECK(file.read() == npy(header, data));  // and ours is the same file
 }
 
-TEST_CASE("broken .npy files are refused, naming file and offset") {
+TEST_CASE("broken .npy files are refused, naming file and offset", "[readers]") {
   const TemporaryFile file;
   const std::string data(24, '\1');
   const auto refused = [&](const std::string& bytes, const std::string& why) {
@@ -114,7 +114,7 @@ TEST_CASE("broken .npy files are refused, naming file and offset") {
   CHECK_THROWS_AS(save_npy(Tensor::zeros({1}), "/nonexistent/folder/x.npy"), FileError);
 }
 
-TEST_CASE("no .npy file, however damaged, does anything but load or be refused") {
+TEST_CASE("no .npy file, however damaged, does anything but load or be refused", "[readers]") {
   const std::uint32_t seed = std::random_device()();
   INFO("seed " << seed);
   std::mt19937 random(seed);

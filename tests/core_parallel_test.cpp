@@ -21,7 +21,7 @@ struct ThreadCount {
 
 }  // namespace
 
-TEST_CASE("parallel_for covers every index once, in ranges no shorter than the grain") {
+TEST_CASE("parallel_for covers every index once, in ranges no shorter than the grain", "[threads]") {
   for (int threads : {1, 2, 3, 8}) {
     const ThreadCount set(threads);
     for (std::int64_t count : {0, 1, 2, 7, 100, 1001})
@@ -46,7 +46,7 @@ TEST_CASE("parallel_for covers every index once, in ranges no shorter than the g
   }
 }
 
-TEST_CASE("parallel_for uses several threads, and a nested one runs inline") {
+TEST_CASE("parallel_for uses several threads, and a nested one runs inline", "[threads]") {
   const ThreadCount set(4);
   std::mutex lock;
   std::vector<std::thread::id> outer;
@@ -69,7 +69,7 @@ TEST_CASE("parallel_for uses several threads, and a nested one runs inline") {
   CHECK(nested_elsewhere == 0);
 }
 
-TEST_CASE("several threads may call parallel_for at once") {
+TEST_CASE("several threads may call parallel_for at once", "[threads]") {
   const ThreadCount set(3);
   std::vector<std::thread> callers;
   std::atomic<std::int64_t> total{0};
@@ -82,7 +82,7 @@ TEST_CASE("several threads may call parallel_for at once") {
   CHECK(total == 4 * 20 * 1000);
 }
 
-TEST_CASE("the thread count must be positive") {
+TEST_CASE("the thread count must be positive", "[threads]") {
   CHECK_THROWS_AS(set_num_threads(0), UserError);
   CHECK(num_threads() >= 1);
 }

@@ -29,7 +29,7 @@ float any_float(std::mt19937& random) { return std::bit_cast<float>(static_cast<
 
 }  // namespace
 
-TEST_CASE("every f16 and bf16 survives the way to f32 and back") {
+TEST_CASE("every f16 and bf16 survives the way to f32 and back", "[engine]") {
   int f16_failures = 0, bf16_failures = 0;
   for (std::uint32_t bits = 0; bits < 0x10000; ++bits) {
     const Float16 half{static_cast<std::uint16_t>(bits)};
@@ -53,7 +53,8 @@ TEST_CASE("every f16 and bf16 survives the way to f32 and back") {
   CHECK(bf16_failures == 0);
 }
 
-TEST_CASE("f32 rounds to f16 and bf16 to nearest, ties to even, subnormals and overflow included") {
+TEST_CASE("f32 rounds to f16 and bf16 to nearest, ties to even, subnormals and overflow included",
+          "[engine]") {
   const std::uint32_t seed = std::random_device()();
   INFO("seed " << seed);
   std::mt19937 random(seed);
@@ -103,14 +104,14 @@ TEST_CASE("f32 rounds to f16 and bf16 to nearest, ties to even, subnormals and o
   CHECK(failures == 0);
 }
 
-TEST_CASE("dtypes have names") {
+TEST_CASE("dtypes have names", "[engine]") {
   for (int i = 0; i < kDTypeCount; ++i)
     CHECK(dtype_from_string(to_string(static_cast<DType>(i))) == static_cast<DType>(i));
   CHECK(to_string(DType::boolean) == "bool");
   CHECK_THROWS_WITH(dtype_from_string("float"), Contains("f32, f64, bf16, f16, i32, i64, u8, bool"));
 }
 
-TEST_CASE("shapes check their extents") {
+TEST_CASE("shapes check their extents", "[engine]") {
   const Shape shape = {2, 3, 4};
   CHECK(shape.rank() == 3);
   CHECK(shape.numel() == 24);
@@ -132,7 +133,7 @@ TEST_CASE("shapes check their extents") {
                     "sum: dimension 3 is out of range for a tensor with 3 dimensions");
 }
 
-TEST_CASE("factories fill every dtype") {
+TEST_CASE("factories fill every dtype", "[engine]") {
   for (int i = 0; i < kDTypeCount; ++i) {
     const DType dtype = static_cast<DType>(i);
     INFO(to_string(dtype));
@@ -149,7 +150,7 @@ TEST_CASE("factories fill every dtype") {
   CHECK_THROWS_AS(Tensor::arange(-1), UserError);
 }
 
-TEST_CASE("conversion rounds, truncates and saturates") {
+TEST_CASE("conversion rounds, truncates and saturates", "[engine]") {
   const Tensor small = Tensor::from<double>({-1.5, 2.7, 300, 1e30}, {4}, {.dtype = DType::u8});
   CHECK(small.to_vector() == std::vector<double>{0, 2, 255, 255});
   const Tensor wide = Tensor::from<float>({-1e30F, 1e30F, std::nanf(""), -3.9F}, {4}, {.dtype = DType::i32});
@@ -163,7 +164,7 @@ TEST_CASE("conversion rounds, truncates and saturates") {
         std::vector<double>{1.0, 1.015625});
 }
 
-TEST_CASE("elements are reached by index, all at once, or as they lie") {
+TEST_CASE("elements are reached by index, all at once, or as they lie", "[engine]") {
   const Tensor x = Tensor::from<float>({1, 2, 3, 4, 5, 6}, {2, 3});
   CHECK(x.at({1, 0}) == 4);
   CHECK(x.read<float>()[5] == 6);
@@ -182,7 +183,7 @@ TEST_CASE("elements are reached by index, all at once, or as they lie") {
   CHECK(Tensor::full({}, 2.75).item<int>() == 2);
 }
 
-TEST_CASE("only floating-point leaves take gradients, and become parameters in the meter") {
+TEST_CASE("only floating-point leaves take gradients, and become parameters in the meter", "[engine]") {
   const Tensor x = Tensor::zeros({64});
   CHECK(x.impl()->storage->tag == memory::Tag::activation);
   x.set_requires_grad(true);
@@ -203,7 +204,7 @@ TEST_CASE("only floating-point leaves take gradients, and become parameters in t
   CHECK_FALSE(x.grad().defined());
 }
 
-TEST_CASE("a name sticks to the handle") {
+TEST_CASE("a name sticks to the handle", "[engine]") {
   const Tensor x = Tensor::zeros({1});
   CHECK(x.name().empty());
   x.set_name("weight");
@@ -211,7 +212,7 @@ TEST_CASE("a name sticks to the handle") {
   CHECK(same.name() == "weight");
 }
 
-TEST_CASE("state is replaced, not written") {
+TEST_CASE("state is replaced, not written", "[engine]") {
   Tensor state = Tensor::zeros({4});
   state.set_name("running_mean");
   const Tensor old = state;
@@ -233,7 +234,7 @@ TEST_CASE("state is replaced, not written") {
                     "assign_state: state f32[4] cannot become f32[3]");
 }
 
-TEST_CASE("tensors print in aligned rows, four digits, long axes elided") {
+TEST_CASE("tensors print in aligned rows, four digits, long axes elided", "[engine]") {
   CHECK(to_string(Tensor::from<float>({1, 2, 3, 4}, {2, 2})) == "f32[2, 2]\n[[1, 2],\n [3, 4]]");
   CHECK(to_string(Tensor::from<float>({1, 2.5F, -3, 4e5F}, {2, 2})) ==
         "f32[2, 2]\n[[    1,   2.5],\n [   -3, 4e+05]]");
@@ -248,7 +249,7 @@ TEST_CASE("tensors print in aligned rows, four digits, long axes elided") {
   CHECK(to_string(Tensor()) == "undefined");
 }
 
-TEST_CASE("devices that are not there say so") {
+TEST_CASE("devices that are not there say so", "[engine]") {
   CHECK(to_string(Device::cpu()) == "cpu");
   CHECK(to_string(Device::cuda(1)) == "cuda:1");
   CHECK_THROWS_AS(Tensor::zeros({1}, {.device = {Device::CPU, 1}}), UserError);
