@@ -88,9 +88,12 @@ std::int64_t expected_replays(const Trace& trace) {
     const std::int32_t storage = trace.values[static_cast<std::size_t>(needed.back())].storage;
     needed.pop_back();
     if (storage == y) continue;
-    std::int32_t maker = -1;  // of the buffer: views come later
+    std::int32_t maker = -1;
     for (const TraceValue& value : trace.values)
-      if (value.storage == storage && (maker < 0 || value.maker < maker)) maker = value.maker;
+      if (value.storage == storage) {  // the buffer's first value; its views come later
+        maker = value.maker;
+        break;
+      }
     if (maker < 0 || !again.insert(maker).second) continue;
     const TraceNode& node = trace.nodes[static_cast<std::size_t>(maker)];
     needed.insert(needed.end(), node.inputs.begin(), node.inputs.end());

@@ -1,0 +1,63 @@
+#include "reprise/ops/max.h"
+
+#include <fmt/format.h>
+
+#include "reprise/ops/cast.h"
+#include "reprise/ops/compare.h"
+#include "reprise/ops/div.h"
+#include "reprise/ops/reduced_dims.h"
+#include "reprise/ops/reshape.h"
+
+namespace reprise {
+
+constinit KernelSlot<MaxArgs> max_slot{"max"};
+constinit KernelSlot<MaxArgs> min_slot{"min"};
+
+namespace {
+
+// max and min differ in the kernel alone.
+struct Extreme final : Op {
+  const KernelSlot<MaxArgs>* slot;
+  ReducedDims dims;
+  bool keepdim;
+  Extreme(const KernelSlot<MaxArgs>& s, ReducedDims d, bool keep) : slot(&s), dims(d), keepdim(keep) {}
+  std::string_view name() const override { return slot->op(); }
+  std::string attributes() const override { return "dims=" + dims.text() + (keepdim ? ", keepdim" : ""); }
+  std::vector<ValueInfo> infer(std::span<const ValueInfo> in) const override {
+    const Shape& x = in[0].shape;
+    const Shape kept = dims.kept(x);
+    for (int d = 0; d < x.rank(); ++d)
+      if (dims.contains(d) && x[d] == 0)
+        throw UserError(fmt::format("{}: dimension {} of {} is empty", name(), d, to_string(x)));
+    return {{keepdim ? kept : dims.removed(x), in[0].dtype, in[0].device}};
+  }
+  void forward(std::span<const ConstView> in, std::span<const View> out,
+               std::span<std::byte> workspace) const override {
+    const ValueInfo& x = *in[0].info;
+    slot->run({in[0], out[0], dims.kept(x.shape)}, workspace, x.device, x.dtype);
+  }
+  Saved saves(Needs) const override { return {.inputs = {0}, .outputs = {0}}; }
+  std::vector<Tensor> backward(const Context& context, std::span<const Tensor> gradients) const override {
+    const Tensor& x = context.inputs[0];
+    const Shape kept = dims.kept(x.shape());
+    const Tensor chosen = cast(equal(x, reshape(context.outputs[0], kept)), x.dtype());
+    return tensors(chosen * (reshape(gradients[0], kept) / sum_to(chosen, kept)));
+  }
+  double flops(std::span<const ValueInfo> in) const override {
+    return static_cast<double>(in[0].shape.numel());
+  }
+};
+
+}  // namespace
+
+Tensor max(Tensor x, Dims dims, ReduceOptions options) {
+  const ReducedDims reduced("max", dims, x.shape().rank());
+  return record(Extreme(max_slot, reduced, options.keepdim), std::move(x));
+}
+
+Tensor min(Tensor x, Dims dims, ReduceOptions options) {
+  const ReducedDims reduced("min", dims, x.shape().rank());
+  return record(Extreme(min_slot, reduced, options.keepdim), std::move(x));
+}
+
+}  // namespace reprise
