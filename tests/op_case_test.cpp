@@ -244,7 +244,7 @@ TEST_CASE("op cases: a frozen input's partners are not saved", "[ops]") {
   }
 }
 
-TEST_CASE("op cases: plain kernels give the same bits on any number of threads", "[ops]") {
+TEST_CASE("op cases: plain kernels give the same bits on any number of threads", "[ops][threads]") {
   const PlainKernels plain;
   for (const OpCase& op_case : op_cases()) {
     INFO(op_case.name);
