@@ -41,6 +41,19 @@ Tensor weights_like(const Tensor& like, std::uint64_t seed) {
   return make_inputs(op_case, like.dtype(), seed).front();
 }
 
+// Runs the check on every case; what one throws is that case's failure, and the next still runs.
+template <class Check>
+void for_each_case(Check check) {
+  for (const OpCase& op_case : op_cases()) {
+    INFO(op_case.name);
+    try {
+      check(op_case);
+    } catch (const std::exception& error) {
+      FAIL_CHECK(error.what());
+    }
+  }
+}
+
 struct Result {
   Tensor y;
   std::vector<Tensor> gradients;  // undefined where an input has none
@@ -105,9 +118,8 @@ std::int64_t expected_replays(const Trace& trace) {
 
 TEST_CASE("op cases: forward equals the formula", "[ops]") {
   const PlainKernels plain;
-  for (const OpCase& op_case : op_cases()) {
-    if (!op_case.reference) continue;
-    INFO(op_case.name);
+  for_each_case([&](const OpCase& op_case) {
+    if (!op_case.reference) return;
     const std::vector<Tensor> inputs = make_inputs(op_case, DType::f64);
     std::vector<Values> values;
     for (const Tensor& input : inputs) values.push_back(input.to_vector());
@@ -118,14 +130,13 @@ TEST_CASE("op cases: forward equals the formula", "[ops]") {
       INFO("element " << i);
       CHECK(actual[i] == Approx(expected[i]).epsilon(1e-12).margin(1e-12));
     }
-  }
+  });
 }
 
 TEST_CASE("op cases: the gradient is that of central differences", "[ops]") {
   const PlainKernels plain;
-  for (const OpCase& op_case : op_cases()) {
-    if (!has_gradient(op_case) || op_case.large) continue;
-    INFO(op_case.name);
+  for_each_case([&](const OpCase& op_case) {
+    if (!has_gradient(op_case) || op_case.large) return;
     const std::vector<Tensor> all = make_inputs(op_case, DType::f64);
     std::vector<Tensor> differentiable;
     for (const Tensor& input : all)
@@ -138,15 +149,14 @@ TEST_CASE("op cases: the gradient is that of central differences", "[ops]") {
       return op_case.function(inputs);
     };
     CHECK_NOTHROW(gradcheck(function, differentiable));
-  }
+  });
 }
 
 // The derivative of <gradient, direction v> along a direction u, by differences and by differentiating backward.
 TEST_CASE("op cases: the gradient's gradient is that of central differences", "[ops]") {
   const PlainKernels plain;
-  for (const OpCase& op_case : op_cases()) {
-    if (!has_gradient(op_case) || !op_case.double_backward) continue;
-    INFO(op_case.name);
+  for_each_case([&](const OpCase& op_case) {
+    if (!has_gradient(op_case) || !op_case.double_backward) return;
     const std::vector<Tensor> inputs = make_inputs(op_case, DType::f64);
     std::vector<Tensor> wanted;
     for (const Tensor& input : inputs)
@@ -193,15 +203,15 @@ TEST_CASE("op cases: the gradient's gradient is that of central differences", "[
       for (std::size_t k = 0; k < h.size(); ++k) actual += h[k] * u[k];
     }
     CHECK(actual == Approx(expected).epsilon(1e-4).margin(1e-5 * std::max(1.0, scale)));
-  }
+  });
 }
 
 TEST_CASE("op cases: a replayed region gives the same bits, and replays just what is needed", "[ops]") {
   for (const bool plain : {true, false}) {
     const PlainKernels kernels(plain);
-    for (const OpCase& op_case : op_cases()) {
-      if (!has_gradient(op_case)) continue;
-      INFO(op_case.name << (plain ? ", plain" : ", fast"));
+    for_each_case([&](const OpCase& op_case) {
+      if (!has_gradient(op_case)) return;
+      INFO((plain ? "plain" : "fast"));
       const std::vector<Tensor> inputs = make_inputs(op_case, DType::f32);
       const Result kept = run(op_case, inputs);
       std::int64_t expected = 0, actual = 0;
@@ -221,14 +231,14 @@ TEST_CASE("op cases: a replayed region gives the same bits, and replays just wha
       CHECK(same_bits(kept.y, replayed.y));
       for (std::size_t i = 0; i < kept.gradients.size(); ++i)
         CHECK(same_bits(kept.gradients[i], replayed.gradients[i]));
-    }
+    });
   }
 }
 
 TEST_CASE("op cases: a frozen input's partners are not saved", "[ops]") {
-  for (const OpCase& op_case : op_cases()) {
+  for_each_case([&](const OpCase& op_case) {
     for (const ExpectedSaves& expected : op_case.saves) {
-      INFO(op_case.name << ", frozen input " << expected.frozen);
+      INFO("frozen input " << expected.frozen);
       const std::vector<Tensor> inputs = make_inputs(op_case, DType::f32);
       if (expected.frozen >= 0) inputs[static_cast<std::size_t>(expected.frozen)].set_requires_grad(false);
       Tape tape;
@@ -241,13 +251,12 @@ TEST_CASE("op cases: a frozen input's partners are not saved", "[ops]") {
       for (const int i : expected.outputs) values.push_back(node.outputs[static_cast<std::size_t>(i)]);
       CHECK(node.saved == values);
     }
-  }
+  });
 }
 
 TEST_CASE("op cases: plain kernels give the same bits on any number of threads", "[ops][threads]") {
   const PlainKernels plain;
-  for (const OpCase& op_case : op_cases()) {
-    INFO(op_case.name);
+  for_each_case([&](const OpCase& op_case) {
     const std::vector<Tensor> inputs = make_inputs(op_case, DType::f32);
     Result one;
     {
@@ -261,12 +270,11 @@ TEST_CASE("op cases: plain kernels give the same bits on any number of threads",
       for (std::size_t i = 0; i < one.gradients.size(); ++i)
         CHECK(same_bits(one.gradients[i], more.gradients[i]));
     }
-  }
+  });
 }
 
 TEST_CASE("op cases: the fast kernels in f32 agree with the plain ones in f64", "[ops]") {
-  for (const OpCase& op_case : op_cases()) {
-    INFO(op_case.name);
+  for_each_case([&](const OpCase& op_case) {
     Result exact;
     {
       const PlainKernels plain;
@@ -281,5 +289,5 @@ TEST_CASE("op cases: the fast kernels in f32 agree with the plain ones in f64", 
       if (exact.gradients[i].defined())
         CHECK(relative_rms_error(actual.gradients[i], exact.gradients[i]) <= op_case.fast_tolerance);
     }
-  }
+  });
 }
