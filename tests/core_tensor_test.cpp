@@ -124,7 +124,12 @@ TEST_CASE("shapes check their extents", "[engine]") {
   CHECK_FALSE(shape == Shape{2, 3});
   CHECK_THROWS_AS(shape[3], UserError);
   CHECK_THROWS_AS(shape[-4], UserError);
-  CHECK_THROWS_AS((Shape{1, -1}), UserError);
+  CHECK_THROWS_AS((Shape{1, -2}), UserError);
+  CHECK_NOTHROW(Shape{1, -1});  // for reshape to find
+  CHECK_THROWS_AS((Shape{-1, -1}), UserError);
+  CHECK_THROWS_AS((Shape{-1, 0}), UserError);
+  CHECK_THROWS_AS(Tensor::zeros({2, -1}), UserError);
+  CHECK_THROWS_AS(Tensor::from<float>({}, {-1}), UserError);
   CHECK_THROWS_AS((Shape{1, 1, 1, 1, 1, 1, 1, 1, 1}), UserError);
   CHECK_THROWS_WITH((Shape{std::int64_t{1} << 40, std::int64_t{1} << 40}), Contains("2^62"));
   CHECK_THROWS_AS((Shape{0, std::int64_t{1} << 40, std::int64_t{1} << 40}), UserError);  // 0 does not hide it
