@@ -16,6 +16,12 @@ void choose(const WhereArgs& args) {
   const Word* a = args.a.as<Word>();
   const Word* b = args.b.as<Word>();
   Word* y = args.y.as<Word>();
+  if (loop.rows == 1 && loop.step(0) == 1 && loop.step(1) == 1 && loop.step(2) == 1) {  // equal shapes
+    parallel_for(loop.length, kGrain, [=](std::int64_t begin, std::int64_t end) {
+      for (std::int64_t i = begin; i < end; ++i) y[i] = condition[i] ? a[i] : b[i];
+    });
+    return;
+  }
   loop.for_each_row([=](std::int64_t first, const std::array<std::int64_t, 3>& offsets) {
     for (std::int64_t i = 0; i < loop.length; ++i)
       y[first + i] = condition[offsets[0] + i * loop.step(0)] ? a[offsets[1] + i * loop.step(1)]
