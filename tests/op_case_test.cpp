@@ -4,11 +4,13 @@
 #include <catch2/catch.hpp>
 #include <cmath>
 #include <cstring>
+#include <map>
 #include <set>
 
 #include "reprise/autograd/tape.h"
 #include "reprise/checkpoint/region.h"
 #include "reprise/core/kernel_slot.h"
+#include "reprise/core/memory.h"
 #include "reprise/core/parallel.h"
 #include "reprise/ops/ops.h"
 
@@ -251,6 +253,38 @@ TEST_CASE("op cases: a frozen input's partners are not saved", "[ops]") {
       for (const int i : expected.outputs) values.push_back(node.outputs[static_cast<std::size_t>(i)]);
       CHECK(node.saved == values);
     }
+  });
+}
+
+// What lives after the forward pass: the buffers of what tracked nodes save, the output that is held here, and data
+// that the case's function made itself (a number's tensor), which nobody could make again.
+TEST_CASE("op cases: the tape keeps what is saved, to the byte", "[ops]") {
+  for_each_case([&](const OpCase& op_case) {
+    const std::vector<Tensor> inputs = make_inputs(op_case, DType::f32);
+    const std::size_t before = memory::live(Device::cpu());
+    Tape tape;
+    const Tensor y = op_case.function(inputs);
+    const Trace trace = tape.trace();
+    std::map<std::int32_t, std::size_t> made;  // bytes of each buffer made here: those of its first value
+    std::set<std::int32_t> seen;
+    std::size_t expected = 0;
+    for (const TraceValue& value : trace.values) {
+      if (!seen.insert(value.storage).second) continue;
+      if (value.maker >= 0)
+        made[value.storage] = value.bytes;
+      else
+        expected += value.bytes;
+    }
+    for (const Tensor& input : inputs) expected -= input.bytes();
+    std::set<std::int32_t> kept;
+    for (const TraceNode& node : trace.nodes)
+      if (node.tracked)
+        for (const std::int32_t value : node.saved)
+          kept.insert(trace.values[static_cast<std::size_t>(value)].storage);
+    kept.insert(trace.values[static_cast<std::size_t>(trace.nodes.back().outputs[0])].storage);
+    for (const auto& [storage, bytes] : made)
+      if (kept.count(storage) != 0) expected += bytes;
+    CHECK(memory::live(Device::cpu()) - before == expected);
   });
 }
 

@@ -18,7 +18,11 @@ void choose(const WhereArgs& args) {
   Word* y = args.y.as<Word>();
   if (loop.rows == 1 && loop.step(0) == 1 && loop.step(1) == 1 && loop.step(2) == 1) {  // equal shapes
     parallel_for(loop.length, kGrain, [=](std::int64_t begin, std::int64_t end) {
-      for (std::int64_t i = begin; i < end; ++i) y[i] = condition[i] ? a[i] : b[i];
+      for (std::int64_t i = begin; i < end; ++i) {
+        const Word all =
+            static_cast<Word>(Word{0} - Word{condition[i]});  // every bit: no branch that guesses wrong
+        y[i] = static_cast<Word>((a[i] & all) | (b[i] & ~all));
+      }
     });
     return;
   }
