@@ -3,8 +3,9 @@
 // max_pool2d's. Padding counts as zeros that are averaged over (PyTorch's count_include_pad = true). Saves
 // nothing.
 //
-// adaptive_avg_pool2d: y has the given size; window i of n over an extent e is [floor(i e / n), ceil((i + 1)
-// e / n)), as in PyTorch. With output size 1 it is the mean of each channel, [n, 1, 1, c]. Saves nothing.
+// adaptive_avg_pool2d: y has the given size; window i of n over an extent e is
+// [floor(i e / n), ceil((i + 1) e / n)), as in PyTorch. With output size 1 it is the mean of each channel,
+// [n, 1, 1, c]. Saves nothing.
 #include "reprise/core/kernel_slot.h"
 #include "reprise/core/tensor.h"
 #include "reprise/ops/max_pool2d.h"

@@ -1,9 +1,8 @@
 #pragma once
 // conv2d: cross-correlation of images, as PyTorch's, in NHWC.
 //
-//   y[n, p, q, o] = bias[o] + sum over i, j, c of weight[o, i, j, c]
-//                   * x[n, p stride.h + i dilation.h - padding.h, q stride.w + j dilation.w - padding.w,
-//                   first(o) + c]
+//   y[n, p, q, o] = bias[o] + sum over i, j, c of weight[o, i, j, c] x[n, h, w, first(o) + c]
+//   h = p stride.h + i dilation.h - padding.h,  w = q stride.w + j dilation.w - padding.w
 //
 // x [n, h, w, in], weight [out, kernel h, kernel w, in / groups], bias [out] or undefined, y [n, p, q, out];
 // p = (h + 2 padding - dilation (kernel - 1) - 1) / stride + 1, rounded down. Outside the image x is 0. With

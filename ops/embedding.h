@@ -10,8 +10,8 @@ namespace reprise {
 
 Tensor embedding(Tensor ids, Tensor w);
 
-// dw[id] = sum of dy over the places of id, in their order; 0 for rows that no place reads. ids [..], dy [..,
-// width].
+// dw[id] = sum of dy over the places of id, in their order; 0 for rows that no place reads. ids [..],
+// dy [.., width].
 Tensor embedding_backward(Tensor dy, Tensor ids, std::int64_t vocabulary);
 
 // By w's dtype (dy's in the gradient). ids have been checked.
