@@ -7,24 +7,39 @@ namespace reprise::cpu {
 
 void fill_plain_kernels() {
   fill_abs();
+  fill_adaptive_avg_pool2d();
   fill_add();
   fill_argmax();
+  fill_avg_pool2d();
+  fill_batch_norm();
+  fill_binary_cross_entropy();
   fill_broadcast_to();
   fill_cast();
   fill_cat();
   fill_clamp();
+  fill_column_sum();
   fill_compare();
+  fill_conv2d();
+  fill_cross_entropy();
   fill_div();
+  fill_dropout();
+  fill_embedding();
   fill_exp();
   fill_gather();
   fill_gelu();
   fill_intrinsics();
+  fill_layer_norm();
   fill_leaky_relu();
+  fill_linear();
   fill_log();
+  fill_matmul();
   fill_max();
+  fill_max_pool2d();
   fill_maximum();
+  fill_mse_loss();
   fill_mul();
   fill_neg();
+  fill_nll_loss();
   fill_permute();
   fill_pow();
   fill_relu();
@@ -32,6 +47,7 @@ void fill_plain_kernels() {
   fill_sigmoid();
   fill_silu();
   fill_slice();
+  fill_softmax();
   fill_softplus();
   fill_sqrt();
   fill_sub();

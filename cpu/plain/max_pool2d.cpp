@@ -1,0 +1,88 @@
+#include "reprise/ops/max_pool2d.h"
+
+#include "reprise/cpu/plain/elementwise.h"
+#include "reprise/cpu/plain/pool_windows.h"
+#include "reprise/cpu/plain/products.h"
+#include "reprise/cpu/plain/slots.h"
+
+namespace reprise::cpu {
+namespace {
+
+template <class T, class Index>
+void pool(const MaxPool2dArgs& args) {
+  const Shape &x_shape = args.x.info->shape, &y_shape = args.y.info->shape;
+  const std::int64_t h = x_shape[1], w = x_shape[2], channels = x_shape[3], p = y_shape[1], q = y_shape[2];
+  const T* x = args.x.as<T>();
+  T* y = args.y.as<T>();
+  Index* index = args.index.as<Index>();
+  const std::int64_t work = q * channels * args.kernel_size.h * args.kernel_size.w;
+  parallel_for(y_shape[0] * p, grain_for(work), [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t row = begin; row < end; ++row)
+      for (std::int64_t column = 0; column < q; ++column) {
+        const Window rows = window(row % p, h, args.kernel_size.h, args.stride.h, args.padding.h);
+        const Window columns = window(column, w, args.kernel_size.w, args.stride.w, args.padding.w);
+        const std::int64_t to = (row * q + column) * channels;
+        for (std::int64_t i = rows.first; i < rows.last; ++i)
+          for (std::int64_t j = columns.first; j < columns.last; ++j) {
+            const T* from = x + ((row / p * h + rows.origin + i) * w + columns.origin + j) * channels;
+            const auto place = static_cast<Index>(i * args.kernel_size.w + j);
+            const bool first = i == rows.first && j == columns.first;
+            for (std::int64_t c = 0; c < channels; ++c) {
+              const T value = from[c], best = y[to + c];
+              const bool wins =
+                  first || value > best || (value != value && best == best);  // NaN differs from itself
+              if (wins) y[to + c] = value;
+              if (wins) index[to + c] = place;
+            }
+          }
+      }
+  });
+}
+
+// Each element of dx looks for the windows that it won, so that no two threads write the same one.
+template <class T, class Index>
+void pool_backward(const MaxPool2dBackwardArgs& args) {
+  const Shape &x_shape = args.dx.info->shape, &y_shape = args.dy.info->shape;
+  const std::int64_t h = x_shape[1], w = x_shape[2], channels = x_shape[3], p = y_shape[1], q = y_shape[2];
+  const T* dy = args.dy.as<T>();
+  const Index* index = args.index.as<Index>();
+  T* dx = args.dx.as<T>();
+  parallel_for(x_shape[0] * h, grain_for(4 * w * channels), [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t row = begin; row < end; ++row)
+      for (std::int64_t column = 0; column < w; ++column) {
+        const Covering rows = covering(row % h, p, args.kernel_size.h, args.stride.h, args.padding.h);
+        const Covering columns = covering(column, q, args.kernel_size.w, args.stride.w, args.padding.w);
+        T* to = dx + (row * w + column) * channels;
+        std::fill(to, to + channels, T{0});
+        for (std::int64_t a = rows.first; a < rows.last; ++a)
+          for (std::int64_t b = columns.first; b < columns.last; ++b) {
+            const std::int64_t from = ((row / h * p + a) * q + b) * channels;
+            const std::int64_t i = row % h + args.padding.h - a * args.stride.h;
+            const std::int64_t j = column + args.padding.w - b * args.stride.w;
+            const auto place = static_cast<Index>(i * args.kernel_size.w + j);
+            for (std::int64_t c = 0; c < channels; ++c)
+              if (index[from + c] == place) to[c] += dy[from + c];
+          }
+      }
+  });
+}
+
+template <class T>
+void max_pool2d(const MaxPool2dArgs& args, std::span<std::byte>) {
+  args.index.info->dtype == DType::u8 ? pool<T, std::uint8_t>(args) : pool<T, std::int32_t>(args);
+}
+
+template <class T>
+void max_pool2d_backward(const MaxPool2dBackwardArgs& args, std::span<std::byte>) {
+  args.index.info->dtype == DType::u8 ? pool_backward<T, std::uint8_t>(args)
+                                      : pool_backward<T, std::int32_t>(args);
+}
+
+}  // namespace
+
+void fill_max_pool2d() {
+  fill_floating(max_pool2d_slot, max_pool2d<float>, max_pool2d<double>);
+  fill_floating(max_pool2d_backward_slot, max_pool2d_backward<float>, max_pool2d_backward<double>);
+}
+
+}  // namespace reprise::cpu
