@@ -59,6 +59,10 @@ std::function<Values(const std::vector<Values>&)> each(double (*formula)(double,
 std::vector<OpCase> activation_cases();
 std::vector<OpCase> arithmetic_cases();
 std::vector<OpCase> choice_cases();
+std::vector<OpCase> image_cases();
+std::vector<OpCase> loss_cases();
+std::vector<OpCase> normalization_cases();
+std::vector<OpCase> product_cases();
 std::vector<OpCase> reduction_cases();
 std::vector<OpCase> shape_cases();
 

@@ -1,0 +1,93 @@
+// Losses.
+#include <cmath>
+
+#include "reprise/ops/ops.h"
+#include "reprise/tests/op_case.h"
+
+namespace reprise::test {
+namespace {
+
+Values cross_entropy_formula(const std::vector<Values>& in, double ignored, double smoothing) {
+  const std::size_t positions = in[1].size(), classes = in[0].size() / positions;
+  double total = 0, count = 0;
+  for (std::size_t i = 0; i < positions; ++i) {
+    if (in[1][i] == ignored) continue;
+    double sum = 0;
+    for (std::size_t c = 0; c < classes; ++c) sum += std::exp(in[0][i * classes + c]);
+    for (std::size_t c = 0; c < classes; ++c) {
+      const double wanted =
+          smoothing / static_cast<double>(classes) + (static_cast<double>(c) == in[1][i] ? 1 - smoothing : 0);
+      total -= wanted * (in[0][i * classes + c] - std::log(sum));
+    }
+    count += 1;
+  }
+  return {total / count};
+}
+
+}  // namespace
+
+std::vector<OpCase> loss_cases() {
+  return {
+      {.name = "cross_entropy",
+       .function = [](Inputs in) { return cross_entropy(in[0], in[1]); },
+       .inputs = {uniform({2, 2, 3}, -3, 3), integers({2, 2}, 0, 3)},
+       .reference = [](const std::vector<Values>& in) { return cross_entropy_formula(in, -100, 0); },
+       .saves = {{.inputs = {0, 1}, .outputs = {1}}},
+       .double_backward = false},
+      {.name = "cross_entropy, smoothed, some ignored",
+       .function =
+           [](Inputs in) { return cross_entropy(in[0], in[1], {.ignore_index = 1, .label_smoothing = 0.2}); },
+       .inputs = {uniform({9, 3}, -3, 3), integers({9}, 0, 3)},
+       .reference = [](const std::vector<Values>& in) { return cross_entropy_formula(in, 1, 0.2); },
+       .double_backward = false},
+      {.name = "cross_entropy, large",
+       .function = [](Inputs in) { return cross_entropy(in[0], in[1]); },
+       .inputs = {uniform({500, 65}, -3, 3), integers({500}, 0, 65)},
+       .reference = [](const std::vector<Values>& in) { return cross_entropy_formula(in, -100, 0); },
+       .double_backward = false,
+       .large = true},
+      {.name = "nll_loss",
+       .function = [](Inputs in) { return nll_loss(in[0], in[1]); },
+       .inputs = {uniform({4, 3}), integers({4}, 0, 3)},
+       .reference =
+           [](const std::vector<Values>& in) {
+             double total = 0;
+             for (std::size_t i = 0; i < 4; ++i) total -= in[0][i * 3 + static_cast<std::size_t>(in[1][i])];
+             return Values{total / 4};
+           },
+       .saves = {{.inputs = {1}}}},
+      {.name = "mse_loss",
+       .function = [](Inputs in) { return mse_loss(in[0], in[1]); },
+       .inputs = {uniform({2, 3}), uniform({2, 3})},
+       .reference =
+           [](const std::vector<Values>& in) {
+             double total = 0;
+             for (std::size_t i = 0; i < 6; ++i) total += (in[0][i] - in[1][i]) * (in[0][i] - in[1][i]);
+             return Values{total / 6};
+           },
+       .saves = {{.inputs = {0, 1}}}},
+      {.name = "mse_loss, large",
+       .function = [](Inputs in) { return mse_loss(in[0], in[1]); },
+       .inputs = {uniform({300, 200}), uniform({300, 200})},
+       .large = true},
+      {.name = "binary_cross_entropy_with_logits",
+       .function = [](Inputs in) { return binary_cross_entropy_with_logits(in[0], in[1]); },
+       .inputs = {uniform({2, 3}, -5, 5), uniform({2, 3}, 0, 1)},
+       .reference =
+           [](const std::vector<Values>& in) {
+             double total = 0;
+             for (std::size_t i = 0; i < 6; ++i) {
+               const double p = 1 / (1 + std::exp(-in[0][i]));
+               total -= in[1][i] * std::log(p) + (1 - in[1][i]) * std::log(1 - p);
+             }
+             return Values{total / 6};
+           },
+       .saves = {{.inputs = {0, 1}}, {.frozen = 0, .inputs = {0}}}},
+      {.name = "binary_cross_entropy_with_logits, large",
+       .function = [](Inputs in) { return binary_cross_entropy_with_logits(in[0], in[1]); },
+       .inputs = {uniform({300, 200}, -5, 5), uniform({300, 200}, 0, 1)},
+       .large = true},
+  };
+}
+
+}  // namespace reprise::test
