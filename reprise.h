@@ -19,4 +19,8 @@
 #include "reprise/data/idx.h"
 #include "reprise/data/loader.h"
 #include "reprise/data/synthetic.h"
+#include "reprise/nn/clip.h"
+#include "reprise/nn/init.h"
+#include "reprise/nn/module.h"
 #include "reprise/ops/ops.h"
+#include "reprise/optim/optim.h"

@@ -10,6 +10,7 @@
 #include "reprise/core/random.h"
 #include "reprise/core/tensor.h"
 #include "reprise/core/thread_local.h"
+#include "reprise/core/unlisted.h"
 
 namespace reprise {
 
@@ -74,6 +75,7 @@ Ref<TensorImpl> gradient_of(const TensorImpl& leaf) {
 
 void set_gradient(TensorImpl& leaf, Ref<TensorImpl> gradient) {
   if (!state) {
+    if (gradient) note_if_unlisted(leaf);
     leaf.grad = std::move(gradient);
     return;
   }

@@ -7,6 +7,7 @@ namespace reprise::cpu {
 
 void fill_plain_kernels() {
   fill_abs();
+  fill_adam_update();
   fill_adaptive_avg_pool2d();
   fill_add();
   fill_argmax();
@@ -17,6 +18,7 @@ void fill_plain_kernels() {
   fill_cast();
   fill_cat();
   fill_clamp();
+  fill_clip_update();
   fill_column_sum();
   fill_compare();
   fill_conv2d();
@@ -44,6 +46,7 @@ void fill_plain_kernels() {
   fill_pow();
   fill_relu();
   fill_round();
+  fill_sgd_update();
   fill_sigmoid();
   fill_silu();
   fill_slice();

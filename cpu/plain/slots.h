@@ -3,6 +3,7 @@
 namespace reprise::cpu {
 
 void fill_abs();
+void fill_adam_update();
 void fill_adaptive_avg_pool2d();
 void fill_add();
 void fill_argmax();
@@ -13,6 +14,7 @@ void fill_broadcast_to();
 void fill_cast();
 void fill_cat();
 void fill_clamp();
+void fill_clip_update();
 void fill_column_sum();
 void fill_compare();
 void fill_conv2d();
@@ -40,6 +42,7 @@ void fill_permute();
 void fill_pow();
 void fill_relu();
 void fill_round();
+void fill_sgd_update();
 void fill_sigmoid();
 void fill_silu();
 void fill_slice();

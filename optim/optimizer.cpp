@@ -1,0 +1,158 @@
+#include "reprise/optim/optimizer.h"
+
+#include <fmt/format.h>
+
+#include <map>
+#include <unordered_set>
+
+#include "reprise/core/dry_run.h"
+#include "reprise/core/memory.h"
+#include "reprise/core/unlisted.h"
+
+namespace reprise::optim {
+namespace {
+
+// "blocks.0.weight f32[2, 3]"
+std::string describe(const Tensor& parameter) {
+  if (parameter.name().empty()) return to_string(parameter.info());
+  return fmt::format("{} {}", parameter.name(), to_string(parameter.info()));
+}
+
+void check_parameter(const char* optimizer, const Tensor& parameter, std::size_t group) {
+  if (!parameter.defined())
+    throw UserError(fmt::format("{}: a parameter of group {} is undefined; list only tensors that exist",
+                                optimizer, group));
+  if (!parameter.is_leaf())
+    throw UserError(
+        fmt::format("{}: {} is the result of an op, not a leaf; give the optimizer what it was made from",
+                    optimizer, describe(parameter)));
+  if (!parameter.requires_grad())
+    throw UserError(fmt::format("{}: {} requires no gradient; set_requires_grad(true), or leave it out",
+                                optimizer, describe(parameter)));
+}
+
+void copy_bytes_of(const Tensor& from, const Tensor& to) {
+  if (to.bytes() > 0) services(to.device()).copy(to.impl()->data(), from.impl()->data(), to.bytes());
+}
+
+}  // namespace
+
+Optimizer::Optimizer(const char* name, std::vector<ParamGroup> groups, double lr, double weight_decay,
+                     std::vector<std::string> memory_names)
+    : name_(name), memory_names_(std::move(memory_names)), lr_(lr), weight_decay_(weight_decay) {
+  const memory::TagScope tag(memory::Tag::optimizer);
+  std::unordered_set<const TensorImpl*> seen;
+  for (std::size_t i = 0; i < groups.size(); ++i) {
+    groups_.push_back({groups[i].lr, groups[i].weight_decay});
+    for (Tensor& parameter : groups[i].parameters) {
+      check_parameter(name, parameter, i);
+      if (!seen.insert(parameter.impl().get()).second)
+        throw UserError(fmt::format("{}: {} is listed twice", name, describe(parameter)));
+      mark_listed(parameter);
+      Entry entry{.parameter = std::move(parameter), .group = i, .memory = {}};
+      for (std::size_t m = 0; m < memory_names_.size(); ++m)
+        entry.memory.push_back(Tensor::zeros(
+            entry.parameter.shape(), {.device = entry.parameter.device(), .dtype = entry.parameter.dtype()}));
+      entries_.push_back(std::move(entry));
+    }
+  }
+  if (entries_.empty()) throw UserError(fmt::format("{}: there are no parameters to train", name));
+  for (const Entry& entry : entries_)
+    if (!(lr_of(entry) >= 0.0) || !(weight_decay_of(entry) >= 0.0))
+      throw UserError(fmt::format("{}: lr = {} and weight_decay = {} must not be negative", name,
+                                  lr_of(entry), weight_decay_of(entry)));
+}
+
+void Optimizer::zero_grad() {
+  for (const Entry& entry : entries_) set_gradient(*entry.parameter.impl(), {});
+}
+
+void Optimizer::set_lr(std::size_t group, double lr) {
+  if (group >= groups_.size())
+    throw UserError(fmt::format("{}: set_lr of group {}, there are {}", name_, group, groups_.size()));
+  groups_[group].lr = lr;
+}
+
+std::vector<Optimizer::Update> Optimizer::updates() {
+  if (const Tensor unlisted = take_unlisted_with_gradient(); unlisted.defined())
+    throw UserError(
+        fmt::format("{}: a parameter {} got a gradient, but no module names it: add it to the visit() of the "
+                    "module that holds it, "
+                    "or give it to an optimizer",
+                    name_, describe(unlisted)));
+  std::vector<Update> list;
+  list.reserve(entries_.size());
+  for (Entry& entry : entries_) {
+    Tensor gradient = entry.parameter.grad();
+    if (!gradient.defined()) continue;
+    if (gradient.info() != entry.parameter.info())
+      throw UserError(fmt::format("{}: the gradient of {} is {}", name_, describe(entry.parameter),
+                                  to_string(gradient.info())));
+    for (const Tensor& memory : entry.memory)
+      if (memory.info() != entry.parameter.info())
+        throw UserError(
+            fmt::format("{}: {} was {} when the optimizer was made; make the optimizer after the module was "
+                        "moved or converted",
+                        name_, describe(entry.parameter), to_string(memory.info())));
+    list.push_back({&entry, std::move(gradient)});
+  }
+  return list;
+}
+
+void Optimizer::count_steps(const std::vector<Update>& updates) {
+  for (const Update& update : updates) {
+    ++update.entry->parameter.impl()->storage->version;
+    ++update.entry->steps;
+  }
+}
+
+NamedTensors Optimizer::state() const {
+  const memory::TagScope tag(memory::Tag::optimizer);
+  NamedTensors state;
+  std::vector<std::int64_t> steps;
+  for (const Entry& entry : entries_) steps.push_back(entry.steps);
+  state.emplace_back("steps",
+                     Tensor::from(steps, {static_cast<std::int64_t>(steps.size())}, {.dtype = DType::i64}));
+  for (std::size_t i = 0; i < entries_.size(); ++i)
+    for (std::size_t m = 0; m < memory_names_.size(); ++m) {
+      const Tensor& memory = entries_[i].memory[m];
+      Tensor copy = Tensor::empty(memory.shape(), {.device = memory.device(), .dtype = memory.dtype()});
+      if (!is_dry_run()) copy_bytes_of(memory, copy);
+      state.emplace_back(fmt::format("{}.{}", memory_names_[m], i), std::move(copy));
+    }
+  return state;
+}
+
+void Optimizer::load_state(const NamedTensors& state) {
+  if (is_dry_run()) throw UserError(fmt::format("{}: load_state in a dry run, which leaves no trace", name_));
+  std::map<std::string, Tensor> given(state.begin(), state.end());
+  std::string problems;
+  auto take = [&](const std::string& name, const ValueInfo& expected) {
+    auto node = given.extract(name);
+    if (node.empty()) {
+      problems += fmt::format("\n  missing: {}", name);
+      return Tensor();
+    }
+    const ValueInfo& info = node.mapped().info();
+    if (info.shape != expected.shape || info.dtype != expected.dtype)
+      problems += fmt::format("\n  {}: given {}, expected {}", name, to_string(info), to_string(expected));
+    return node.mapped();
+  };
+  const Tensor steps =
+      take("steps", {{static_cast<std::int64_t>(entries_.size())}, DType::i64, Device::cpu()});
+  std::vector<std::pair<Tensor, Tensor>> copies;
+  for (std::size_t i = 0; i < entries_.size(); ++i)
+    for (std::size_t m = 0; m < memory_names_.size(); ++m) {
+      const Tensor& memory = entries_[i].memory[m];
+      copies.emplace_back(take(fmt::format("{}.{}", memory_names_[m], i), memory.info()), memory);
+    }
+  for (const auto& [name, tensor] : given) problems += fmt::format("\n  unexpected: {}", name);
+  if (!problems.empty())
+    throw UserError(fmt::format("{}: the state does not fit these parameters:{}", name_, problems));
+
+  const auto counts = steps.read<std::int64_t>();
+  for (std::size_t i = 0; i < entries_.size(); ++i) entries_[i].steps = counts[i];
+  for (const auto& [from, to] : copies) copy_bytes_of(from, to);
+}
+
+}  // namespace reprise::optim

@@ -1,0 +1,90 @@
+#pragma once
+// What every optimizer shares: its parameters, its learning rate, its state in files.
+//
+// step() writes the parameters in place and bumps the version of their storages: a tape that recorded the old
+// contents refuses to read the new. It skips parameters without a gradient. When it throws, nothing has changed. In a
+// dry run it does nothing.
+//
+// A parameter of a module that got a gradient since the last step, and that neither a walk over modules
+// (Module::parameters() and the like) nor an optimizer has ever met, is a UserError at step(): a visit() lacks it.
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "reprise/core/tensor.h"
+#include "reprise/optim/parameter_group.h"
+
+namespace reprise::optim {
+
+using NamedTensors = std::vector<std::pair<std::string, Tensor>>;
+
+class Optimizer {
+ public:
+  virtual ~Optimizer() = default;
+  Optimizer(Optimizer&&) noexcept = default;
+  Optimizer& operator=(Optimizer&&) noexcept = default;
+  Optimizer(const Optimizer&) = delete;
+  Optimizer& operator=(const Optimizer&) = delete;
+
+  virtual void step() = 0;
+
+  // Releases the gradients, as PyTorch's set_to_none.
+  void zero_grad();
+
+  // The learning rate of every group without one of its own; of one group.
+  void set_lr(double lr) { lr_ = lr; }
+  void set_lr(std::size_t group, double lr);
+  double lr() const { return lr_; }
+
+  // What a resumed run needs beside the options: how often each parameter was stepped ("steps", i64) and the
+  // optimizer's memory of it ("momentum.0", ...), numbered in the order of the groups. Copies: safe to keep.
+  NamedTensors state() const;
+  // Copies the values in. UserError that lists names, shapes and dtypes that differ; then nothing has changed.
+  void load_state(const NamedTensors& state);
+
+ protected:
+  // One parameter and what the optimizer remembers of it.
+  struct Entry {
+    Tensor parameter;
+    std::size_t group = 0;
+    std::vector<Tensor> memory;  // like the parameter, one per memory name
+    std::int64_t steps = 0;
+  };
+  // An entry that has a gradient.
+  struct Update {
+    Entry* entry;
+    Tensor gradient;
+  };
+
+  // Allocates, for each parameter, one tensor of zeros like it per memory name, under the tag optimizer. UserErrors:
+  // no parameters, an undefined one, one that is no leaf or requires no gradient, one that is named twice, a setting
+  // that is negative.
+  Optimizer(const char* name, std::vector<ParamGroup> groups, double lr, double weight_decay,
+            std::vector<std::string> memory_names);
+
+  // What step() works on, after every check that can fail.
+  std::vector<Update> updates();
+  // Afterwards: one more step of each, and a newer version of its parameter.
+  static void count_steps(const std::vector<Update>& updates);
+  const std::vector<Entry>& entries() const { return entries_; }
+  double lr_of(const Entry& entry) const { return groups_[entry.group].lr.value_or(lr_); }
+  double weight_decay_of(const Entry& entry) const {
+    return groups_[entry.group].weight_decay.value_or(weight_decay_);
+  }
+
+ private:
+  struct Group {
+    std::optional<double> lr, weight_decay;
+  };
+  const char* name_;
+  std::vector<Entry> entries_;
+  std::vector<Group> groups_;
+  std::vector<std::string> memory_names_;
+  double lr_;
+  double weight_decay_;
+};
+
+}  // namespace reprise::optim
