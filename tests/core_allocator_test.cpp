@@ -201,6 +201,20 @@ TEST_CASE("what is reserved is what the system counts", "[engine]") {
   }
 }
 
+TEST_CASE("a small block where a huge page was brings in no huge page", "[engine]") {
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+  return;
+#endif
+  Allocator allocator;
+  const Block huge = make(allocator, 64 << 20, 1);
+  allocator.release(huge.data, huge.bytes);
+  allocator.trim(0);
+  const std::size_t before = resident_bytes();
+  const Block block = make(allocator, 40 << 10, 2);
+  CHECK(block.data == huge.data);
+  CHECK(resident_bytes() <= before + (1 << 20));
+}
+
 TEST_CASE("trim gives cached memory back, and a limit holds it down", "[engine]") {
 #if defined(__SANITIZE_ADDRESS__)
   return;

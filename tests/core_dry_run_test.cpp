@@ -87,6 +87,8 @@ TEST_CASE("values of a dry run cannot be read", "[engine]") {
 
 TEST_CASE("a tensor of one dry run does not count in the next", "[engine]") {
   Tensor left;
+  const Tensor held = Tensor::zeros({10000});  // bytes that a wrong count would take away, under both tags
+  const Tensor parameter = Tensor::zeros({10000}, {.requires_grad = true});
   {
     const DryRun dry;
     left = Tensor::zeros({1000});
@@ -157,6 +159,18 @@ TEST_CASE(
   CHECK(leaf.grad().at({249}) == 1);
   CHECK(predicted == step());
   CHECK(predicted == std::vector<std::size_t>{100000, 99000, 100000, 101000, 100000});
+}
+
+TEST_CASE("a gradient that is replaced unread leaves a dry run's count too", "[engine]") {
+  const Tensor leaf = Tensor::zeros({250}, {.requires_grad = true});
+  leaf.set_grad(Tensor::ones({250}));
+  {
+    const DryRun dry;
+    const std::size_t live = memory::live(cpu);
+    leaf.set_grad({});
+    CHECK(memory::live(cpu) == live - 1000);
+  }
+  CHECK(leaf.grad().defined());
 }
 
 TEST_CASE("a gradient that the user holds stays in a dry run's count", "[engine]") {

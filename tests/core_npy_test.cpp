@@ -110,6 +110,9 @@ TEST_CASE("broken .npy files are refused, naming file and offset", "[readers]") 
   refused(with("{'descr': '<f4', 'fortran_order': Maybe, 'shape': (6,), }"), "True or False");
   refused(with("{'descr': '<f4', 'fortran_order': False, 'shape': (6,), } x"), "something follows");
   refused(npy("{'descr': '|b1', 'fortran_order': False, 'shape': (2,), }\n", "\1\2"), "neither 0 nor 1");
+  // 2^62 elements of 4 bytes are 2^64 bytes, which a careless product takes for none.
+  refused(npy("{'descr': '<f4', 'fortran_order': False, 'shape': (4611686018427387904,), }\n", ""),
+          "needs 46116");
   CHECK_THROWS_WITH(load_npy(file.path + ".missing"), Contains(".missing"));
   CHECK_THROWS_AS(save_npy(Tensor::zeros({1}), "/nonexistent/folder/x.npy"), FileError);
 }

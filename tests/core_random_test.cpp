@@ -69,6 +69,32 @@ TEST_CASE(
     }
 }
 
+TEST_CASE("an element is made of the words at its place") {
+  const RandomAddress start = {17, 8};
+  const auto word = [&](std::size_t i) { return random_word(start.seed, start.offset + i); };
+  const auto uniform = [&](std::size_t i) {  // of two words, 53 bits
+    return std::ldexp(static_cast<double>(((std::uint64_t{word(2 * i)} << 32) | word(2 * i + 1)) >> 11), -53);
+  };
+  const auto draw = [&](bool normal, DType dtype) {
+    set_random_state(start);
+    return (normal ? Tensor::randn({9}, {.dtype = dtype}) : Tensor::rand({9}, {.dtype = dtype})).to_vector();
+  };
+  const std::vector<double> normal = draw(true, DType::f32), wide = draw(true, DType::f64);
+  const std::vector<double> flat = draw(false, DType::f32), flat_wide = draw(false, DType::f64);
+  for (std::size_t i = 0; i < 9; ++i) {
+    const auto box_muller = [&](double u, double v) {
+      const double angle = 2 * std::acos(-1.0) * v;
+      return std::sqrt(-2 * std::log(u)) * (i % 2 ? std::sin(angle) : std::cos(angle));
+    };
+    const std::size_t pair = i / 2 * 2;
+    CHECK(normal[i] ==
+          Approx(box_muller(word(pair) * 0x1p-32 + 0x1p-33, word(pair + 1) * 0x1p-32)).margin(1e-6));
+    CHECK(wide[i] == Approx(box_muller(uniform(pair) + 0x1p-54, uniform(pair + 1))).margin(1e-14));
+    CHECK(flat[i] == std::floor(word(i) / 256.0) * 0x1p-24);
+    CHECK(flat_wide[i] == uniform(i));
+  }
+}
+
 TEST_CASE("normals and uniforms have their moments") {
   manual_seed(1);
   for (const DType dtype : {DType::f32, DType::f64, DType::bf16, DType::f16}) {
