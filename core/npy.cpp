@@ -10,6 +10,7 @@
 #include <fstream>
 #include <optional>
 
+#include "reprise/core/host_bytes.h"
 #include "reprise/core/tensor.h"
 
 namespace reprise {
@@ -163,17 +164,8 @@ std::string header_text(const Tensor& tensor) {
 void save_npy(const Tensor& tensor, const std::string& path) {
   const ValueInfo& info = tensor.info();
   const std::string header = header_text(tensor);
-  if (tensor.impl()->storage->dry)
-    throw UserError(fmt::format("save_npy: {} was made in a dry run: it has no values", to_string(info)));
   std::vector<std::byte> copy;
-  const std::byte* data = tensor.impl()->data();
-  if (info.device.kind != Device::CPU && info.bytes() > 0) {
-    copy.resize(info.bytes());
-    DeviceServices& backend = services(info.device);
-    backend.copy(copy.data(), data, copy.size());
-    backend.synchronize();
-    data = copy.data();
-  }
+  const std::byte* data = host_bytes(tensor, copy);
   // Beside the target and then renamed, so that a failure leaves an older file as it was.
   const std::string unfinished = path + ".unfinished";
   std::ofstream file(unfinished, std::ios::binary | std::ios::trunc);

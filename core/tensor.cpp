@@ -4,6 +4,7 @@
 
 #include "reprise/core/dry_overlay.h"
 #include "reprise/core/dry_run.h"
+#include "reprise/core/host_bytes.h"
 #include "reprise/core/lifetime.h"
 #include "reprise/core/object_pool.h"
 
@@ -24,17 +25,6 @@ const TensorImpl& readable_impl(const Tensor& tensor) {
   return impl;
 }
 
-// The elements in host memory: in place on the CPU, else copied into `copy`.
-const std::byte* host_bytes(const Tensor& tensor, std::vector<std::byte>& copy) {
-  const TensorImpl& impl = readable_impl(tensor);
-  if (impl.info.device.kind == Device::CPU) return impl.data();
-  copy.resize(impl.info.bytes());
-  DeviceServices& backend = services(impl.info.device);
-  if (!copy.empty()) backend.copy(copy.data(), impl.data(), copy.size());
-  backend.synchronize();
-  return copy.data();
-}
-
 void check_dtype(const Tensor& tensor, DType dtype, const char* call) {
   const TensorImpl& impl = readable_impl(tensor);
   if (impl.info.dtype != dtype)
@@ -46,6 +36,16 @@ void check_dtype(const Tensor& tensor, DType dtype, const char* call) {
 }
 
 }  // namespace
+
+const std::byte* host_bytes(const Tensor& tensor, std::vector<std::byte>& copy) {
+  const TensorImpl& impl = readable_impl(tensor);
+  if (impl.info.device.kind == Device::CPU) return impl.data();
+  copy.resize(impl.info.bytes());
+  DeviceServices& backend = services(impl.info.device);
+  if (!copy.empty()) backend.copy(copy.data(), impl.data(), copy.size());
+  backend.synchronize();
+  return copy.data();
+}
 
 std::string to_string(const ValueInfo& info) {
   std::string text = fmt::format("{}{}", to_string(info.dtype), to_string(info.shape));

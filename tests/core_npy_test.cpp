@@ -1,31 +1,25 @@
 // NumPy files: written ones read back, known ones read, broken ones refused by name and offset.
 #include <catch2/catch.hpp>
-#include <cstdio>
-#include <filesystem>
 #include <fstream>
 #include <random>
 #include <string>
 
 #include "reprise/core/memory.h"
 #include "reprise/core/tensor.h"
+#include "temporary_file.h"
 
 using namespace reprise;
 using Catch::Matchers::Contains;
 
 namespace {
 
-// A file in the system's folder for temporary files, removed at the end.
-struct TemporaryFile {
-  std::string path;
-  TemporaryFile() {
-    std::random_device random;
-    path = (std::filesystem::temp_directory_path() / ("reprise_npy_" + std::to_string(random()) + ".npy"))
-               .string();
-  }
-  ~TemporaryFile() { std::remove(path.c_str()); }
-  void write(const std::string& bytes) const { std::ofstream(path, std::ios::binary) << bytes; }
+// Its own file a test case, so that they may run at once.
+class NpyFile : public TemporaryFile {
+ public:
+  explicit NpyFile(const std::string& name) : TemporaryFile(name + ".npy") {}
+  void write(const std::string& bytes) const { std::ofstream(path(), std::ios::binary) << bytes; }
   std::string read() const {
-    std::ifstream file(path, std::ios::binary);
+    std::ifstream file(path(), std::ios::binary);
     return {std::istreambuf_iterator<char>(file), {}};
   }
 };
@@ -40,7 +34,7 @@ std::string npy(const std::string& header, const std::string& data) {
 }  // namespace
 
 TEST_CASE("every dtype that NumPy has is saved and loaded bit for bit", "[readers]") {
-  const TemporaryFile file;
+  const NpyFile file("dtypes");
   for (const DType dtype :
        {DType::f32, DType::f64, DType::f16, DType::i32, DType::i64, DType::u8, DType::boolean})
     for (const Shape& shape : {Shape{}, Shape{5}, Shape{2, 3}, Shape{0}, Shape{2, 1, 3, 1, 1, 1, 2, 2}}) {
@@ -48,40 +42,40 @@ TEST_CASE("every dtype that NumPy has is saved and loaded bit for bit", "[reader
       const Tensor x = Tensor::empty(shape, {.dtype = dtype});
       for (std::size_t i = 0; i < x.bytes(); ++i)
         x.impl()->data()[i] = static_cast<std::byte>(dtype == DType::boolean ? i % 2 : 37 * i + 11);
-      save_npy(x, file.path);
-      const Tensor y = load_npy(file.path);
+      save_npy(x, file.path());
+      const Tensor y = load_npy(file.path());
       REQUIRE(y.info() == x.info());
       CHECK(std::equal(x.impl()->data(), x.impl()->data() + x.bytes(), y.impl()->data()));
       CHECK(file.read().find('\n') % 64 == 63);  // the elements start on a multiple of 64
     }
-  CHECK_THROWS_WITH(save_npy(Tensor::zeros({2}, {.dtype = DType::bf16}), file.path),
+  CHECK_THROWS_WITH(save_npy(Tensor::zeros({2}, {.dtype = DType::bf16}), file.path()),
                     Contains("NumPy has no bf16"));
 }
 
 TEST_CASE("a file that NumPy wrote is read", "[readers]") {
   // numpy.save("x.npy", numpy.array([[1, 2, 3], [4, 5, 6]], "<i4")), NumPy 1.24
-  const TemporaryFile file;
+  const NpyFile file("numpy");
   std::string header = "{'descr': '<i4', 'fortran_order': False, 'shape': (2, 3), }";
   header += std::string(118 - header.size() - 1, ' ') + '\n';
   std::string data;
   for (char i = 1; i <= 6; ++i) data += std::string({i, 0, 0, 0});
   file.write(npy(header, data));
-  const Tensor x = load_npy(file.path);
+  const Tensor x = load_npy(file.path());
   CHECK(x.dtype() == DType::i32);
   CHECK(x.shape() == Shape{2, 3});
   CHECK(x.to_vector() == std::vector<double>{1, 2, 3, 4, 5, 6});
-  save_npy(x, file.path);
+  save_npy(x, file.path());
   CHECK(file.read() == npy(header, data));  // and ours is the same file
 }
 
 TEST_CASE("broken .npy files are refused, naming file and offset", "[readers]") {
-  const TemporaryFile file;
+  const NpyFile file("broken");
   const std::string data(24, '\1');
   const auto refused = [&](const std::string& bytes, const std::string& why) {
     file.write(bytes);
     INFO(bytes);
-    CHECK_THROWS_AS(load_npy(file.path), FileError);
-    CHECK_THROWS_WITH(load_npy(file.path), Contains(file.path) && Contains("offset ") && Contains(why));
+    CHECK_THROWS_AS(load_npy(file.path()), FileError);
+    CHECK_THROWS_WITH(load_npy(file.path()), Contains(file.path()) && Contains("offset ") && Contains(why));
   };
   const auto with = [&](const std::string& header) { return npy(header + "\n", data); };
   refused("", "offset 0: the file ends");
@@ -113,7 +107,7 @@ TEST_CASE("broken .npy files are refused, naming file and offset", "[readers]") 
   // 2^62 elements of 4 bytes are 2^64 bytes, which a careless product takes for none.
   refused(npy("{'descr': '<f4', 'fortran_order': False, 'shape': (4611686018427387904,), }\n", ""),
           "needs 46116");
-  CHECK_THROWS_WITH(load_npy(file.path + ".missing"), Contains(".missing"));
+  CHECK_THROWS_WITH(load_npy(file.path() + ".missing"), Contains(".missing"));
   CHECK_THROWS_AS(save_npy(Tensor::zeros({1}), "/nonexistent/folder/x.npy"), FileError);
 }
 
@@ -121,15 +115,15 @@ TEST_CASE("no .npy file, however damaged, does anything but load or be refused",
   const std::uint32_t seed = std::random_device()();
   INFO("seed " << seed);
   std::mt19937 random(seed);
-  const TemporaryFile file;
-  save_npy(Tensor::randn({3, 5}), file.path);
+  const NpyFile file("damaged");
+  save_npy(Tensor::randn({3, 5}), file.path());
   const std::string whole = file.read();
   int loaded = 0, refused = 0;
   const auto attempt = [&](const std::string& bytes) {
     file.write(bytes);
     memory::reset_peak(Device::cpu());
     try {
-      const Tensor x = load_npy(file.path);
+      const Tensor x = load_npy(file.path());
       ++loaded;
       CHECK(x.bytes() <= bytes.size());
     } catch (const FileError&) {

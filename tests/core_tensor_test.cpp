@@ -251,6 +251,8 @@ TEST_CASE("tensors print in aligned rows, four digits, long axes elided", "[engi
   CHECK(to_string(Tensor::arange(1000, {.dtype = DType::i64})).find("...") == std::string::npos);
   CHECK(to_string(Tensor::arange(1001, {.dtype = DType::i64})) ==
         "i64[1001]\n[   0,    1,    2, ...,  998,  999, 1000]");
+  CHECK(to_string(Tensor::from<std::int64_t>({(std::int64_t{1} << 60) + 1}, {1}, {.dtype = DType::i64})) ==
+        "i64[1]\n[1152921504606846977]");
   CHECK(to_string(Tensor()) == "undefined");
 }
 
