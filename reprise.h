@@ -24,4 +24,3 @@
 #include "reprise/nn/module.h"
 #include "reprise/ops/ops.h"
 #include "reprise/optim/optim.h"
-#include "reprise/optim/optim.h"

@@ -90,8 +90,26 @@ inline constexpr double k_adamw_options[kSteps][4] = {
 };
 
 // Learning rates of steps 0 to 9 from 0.5.
-inline constexpr double k_step_lr[10] = {0.5, 0.5, 0.5, 0.1, 0.1, 0.1, 0.020000000000000004, 0.020000000000000004, 0.020000000000000004, 0.004000000000000001};  // step_size 3, gamma 0.2
-inline constexpr double k_cosine[10] = {0.5, 0.4864308396768294, 0.44735999970177, 0.38749999999999996, 0.31407083997505936, 0.2359291600249407, 0.16250000000000006, 0.10264000029822998, 0.06356916032317063, 0.05};  // T_max 9, eta_min 0.05
+inline constexpr double k_step_lr[10] = {0.5,
+                                         0.5,
+                                         0.5,
+                                         0.1,
+                                         0.1,
+                                         0.1,
+                                         0.020000000000000004,
+                                         0.020000000000000004,
+                                         0.020000000000000004,
+                                         0.004000000000000001};  // step_size 3, gamma 0.2
+inline constexpr double k_cosine[10] = {0.5,
+                                        0.4864308396768294,
+                                        0.44735999970177,
+                                        0.38749999999999996,
+                                        0.31407083997505936,
+                                        0.2359291600249407,
+                                        0.16250000000000006,
+                                        0.10264000029822998,
+                                        0.06356916032317063,
+                                        0.05};  // T_max 9, eta_min 0.05
 
 // clip_grad_norm_ with max_norm 1 of the first two gradients: the norm before, and the gradients after.
 inline constexpr double kClipNorm = 2.017649689515432;
