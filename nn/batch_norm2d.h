@@ -1,0 +1,33 @@
+#pragma once
+#include <cstdint>
+
+#include "reprise/nn/module.h"
+
+namespace reprise::nn {
+
+struct BatchNorm2dOptions {
+  double eps = 1e-5;
+  double momentum = 0.1;
+};
+
+// Normalizes each channel of x [n, h, w, channels] (any leading extents): in training by the batch's statistics, in
+// evaluation by the running ones; then scales by weight and shifts by bias, [channels], which begin as 1 and 0.
+//
+// A training call moves the running statistics, once:
+//   running = (1 - momentum) running + momentum batch
+// with the unbiased variance of the batch, as in PyTorch. That is module code, outside ops and off the tape: a region's
+// replay does not do it again, and a dry run does not do it at all.
+struct BatchNorm2d : Module {
+  Tensor weight, bias, running_mean, running_var;
+  BatchNorm2dOptions options;
+  explicit BatchNorm2d(std::int64_t channels, BatchNorm2dOptions options = {});
+  Tensor operator()(Tensor x);
+  // relu(this(x)), in one op where one exists.
+  Tensor then_relu(Tensor x);
+  void visit(Visitor& visitor) override;
+
+ private:
+  Tensor train_step(Tensor x, bool relu);
+};
+
+}  // namespace reprise::nn

@@ -1,0 +1,23 @@
+#pragma once
+#include "reprise/checkpoint/checkpoint.h"
+#include "reprise/nn/module.h"
+
+namespace reprise::nn {
+
+// A module whose call is a region under its policy: what its backward needs is computed again instead of kept.
+//
+//   struct MyBlock : nn::Block {
+//     nn::Linear linear{64, 64};
+//     Tensor operator()(Tensor x) {
+//       return checkpoint::run(policy, [&] { return relu(linear(std::move(x))); });
+//     }
+//     void visit(nn::Visitor& visitor) override { visitor("linear", linear); }
+//   };
+struct Block : Module {
+  checkpoint::Policy policy = checkpoint::Policy::none();
+};
+
+// Gives every Block in the module, itself included, this policy.
+void enable_checkpointing(Module& module, checkpoint::Policy policy);
+
+}  // namespace reprise::nn

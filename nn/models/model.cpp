@@ -1,0 +1,78 @@
+#include "reprise/nn/models/model.h"
+
+#include <cmath>
+
+namespace reprise::nn {
+
+Model::Model(std::string name, Shape input, std::int64_t classes, std::unique_ptr<ModelBlock> stem,
+             std::vector<NamedBlock> blocks, std::unique_ptr<ModelBlock> head)
+    : name_(std::move(name)),
+      input_(input),
+      classes_(classes),
+      stem_(std::move(stem)),
+      blocks_(std::move(blocks)),
+      head_(std::move(head)) {}
+
+Tensor Model::run_blocks(std::int64_t first, std::int64_t last, Tensor x) {
+  for (std::int64_t i = first; i < last; ++i) {
+    ModelBlock& block = *blocks_[static_cast<std::size_t>(i)].block;
+    x = checkpoint::run(block.policy, [&] { return block(std::move(x)); });
+  }
+  return x;
+}
+
+std::vector<SummaryPart> Model::parts(CheckpointSetting setting) {
+  using Kind = CheckpointSetting::Kind;
+  const auto full = checkpoint::Policy::full(), none = checkpoint::Policy::none();
+  std::vector<SummaryPart> parts;
+  if (stem_) {
+    const auto& policy = setting.kind == Kind::block ? full : stem_->policy;
+    parts.push_back({"stem", {stem_.get()}, [this, policy](Tensor x) {
+                       return checkpoint::run(policy, [&] { return (*stem_)(std::move(x)); });
+                     }});
+  }
+  auto add_blocks = [&](std::int64_t first, std::int64_t last, const checkpoint::Policy& policy) {
+    const auto& front = blocks_[static_cast<std::size_t>(first)];
+    const auto& back = blocks_[static_cast<std::size_t>(last - 1)];
+    SummaryPart part{front.name, {}, [this, first, last, policy](Tensor x) {
+                       return checkpoint::run(policy, [&] { return run_blocks(first, last, std::move(x)); });
+                     }};
+    if (last - first > 1) part.name += " .. " + back.name;
+    for (std::int64_t i = first; i < last; ++i)
+      part.modules.push_back(blocks_[static_cast<std::size_t>(i)].block.get());
+    parts.push_back(std::move(part));
+  };
+  const std::int64_t count = block_count();
+  if (setting.kind == Kind::none || setting.kind == Kind::block) {
+    for (std::int64_t i = 0; i < count; ++i) add_blocks(i, i + 1, setting.kind == Kind::block ? full : none);
+  } else {
+    const std::int64_t segments = setting.kind == Kind::segments
+                                      ? setting.segments
+                                      : std::llround(std::sqrt(static_cast<double>(count)));
+    for (const auto& [first, last] : balanced_segments(count, segments))
+      add_blocks(first, last, last == count ? none : full);
+  }
+  parts.push_back({"head", {head_.get()}, [this](Tensor x) {
+                     return checkpoint::run(head_->policy, [&] { return (*head_)(std::move(x)); });
+                   }});
+  return parts;
+}
+
+Tensor Model::operator()(Tensor x, CheckpointSetting setting) {
+  for (const SummaryPart& part : parts(setting)) x = part.call(std::move(x));
+  return x;
+}
+
+void Model::visit(Visitor& visitor) {
+  if (stem_) stem_->visit(visitor);
+  for (const NamedBlock& block : blocks_) visitor(block.name, *block.block);
+  head_->visit(visitor);
+}
+
+std::string summary(Model& model, std::int64_t batch, CheckpointSetting setting) {
+  std::vector<std::int64_t> shape = {batch};
+  for (std::int64_t extent : model.input_shape().extents()) shape.push_back(extent);
+  return summary(model.parts(setting), {.shape = shape, .dtype = DType::f32, .device = Device::cpu()});
+}
+
+}  // namespace reprise::nn

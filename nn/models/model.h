@@ -1,0 +1,58 @@
+#pragma once
+// A ready model: a stem, a list of blocks, a head. Checkpointing is set over the list of blocks.
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "reprise/nn/block.h"
+#include "reprise/nn/models/checkpoint_setting.h"
+#include "reprise/nn/summary.h"
+
+namespace reprise::nn {
+
+// A block from one tensor to one.
+struct ModelBlock : Block {
+  virtual Tensor operator()(Tensor x) = 0;
+};
+
+class Model : public Module {
+ public:
+  struct NamedBlock {
+    std::string name;
+    std::unique_ptr<ModelBlock> block;
+  };
+  // `stem` may be null. `input` is the shape of one sample, without the batch. Parts of stem and head are named without
+  // a prefix, as in torchvision: "conv1.weight", "layer1.0.conv1.weight", "fc.weight".
+  Model(std::string name, Shape input, std::int64_t classes, std::unique_ptr<ModelBlock> stem,
+        std::vector<NamedBlock> blocks, std::unique_ptr<ModelBlock> head);
+
+  // x [batch, ..input_shape()], the result [batch, classes()]: logits. A block's own policy (enable_checkpointing)
+  // holds besides the setting. UserError for more segments than blocks.
+  Tensor operator()(Tensor x, CheckpointSetting setting = {});
+  void visit(Visitor& visitor) override;
+
+  // The parts of a call in order: stem, blocks (or segments of them), head, each with its region.
+  std::vector<SummaryPart> parts(CheckpointSetting setting = {});
+
+  const std::string& name() const { return name_; }
+  const Shape& input_shape() const { return input_; }
+  std::int64_t classes() const { return classes_; }
+  std::int64_t block_count() const { return static_cast<std::int64_t>(blocks_.size()); }
+
+ private:
+  Tensor run_blocks(std::int64_t first, std::int64_t last, Tensor x);
+
+  std::string name_;
+  Shape input_;
+  std::int64_t classes_;
+  std::unique_ptr<ModelBlock> stem_;
+  std::vector<NamedBlock> blocks_;
+  std::unique_ptr<ModelBlock> head_;
+};
+
+// nn/summary.h's table of a step's forward pass on this many samples.
+std::string summary(Model& model, std::int64_t batch, CheckpointSetting setting = {});
+
+}  // namespace reprise::nn
