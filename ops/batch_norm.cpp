@@ -96,8 +96,9 @@ struct BatchNorm final : KernelOp<BatchNormArgs> {
     return saved;
   }
   std::vector<Tensor> backward(const Context& context, std::span<const Tensor> gradients) const override {
-    std::vector<Tensor> inputs =
-        tensors(gradients[0], context.inputs[0], context.inputs[1], context.outputs[1], context.outputs[2]);
+    // Detached: the statistics carry no gradient, and differentiating again is to stop at the gradient op.
+    std::vector<Tensor> inputs = tensors(gradients[0], context.inputs[0], context.inputs[1],
+                                         context.outputs[1].detach(), context.outputs[2].detach());
     if (relu) inputs.push_back(context.outputs[0]);
     std::vector<Tensor> out =
         record(std::make_shared<const BatchNormBackward>(eps, relu, context.needs(0)), std::move(inputs));

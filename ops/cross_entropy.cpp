@@ -59,8 +59,9 @@ struct CrossEntropy final : KernelOp<CrossEntropyArgs> {
   Saved saves(Needs) const override { return {.inputs = {0, 1}, .outputs = {1}}; }
   std::vector<Tensor> backward(const Context& context, std::span<const Tensor> gradients) const override {
     std::vector<Tensor> result(2);
+    // Detached: lse carries no gradient, and differentiating again is to stop at the gradient op.
     result[0] = record(CrossEntropyBackward(options), gradients[0], context.inputs[0], context.inputs[1],
-                       context.outputs[1]);
+                       context.outputs[1].detach());
     return result;
   }
   double flops(std::span<const ValueInfo> in) const override {

@@ -76,9 +76,10 @@ struct LayerNorm final : KernelOp<LayerNormArgs> {
   Saved saves(Needs) const override { return {.inputs = {0, 1}, .outputs = {1, 2}}; }
   std::vector<Tensor> backward(const Context& context, std::span<const Tensor> gradients) const override {
     const bool weights = context.needs(1) || context.needs(2);
-    std::vector<Tensor> out = record(
-        std::make_shared<const LayerNormBackward>(context.needs(0), weights),
-        tensors(gradients[0], context.inputs[0], context.inputs[1], context.outputs[1], context.outputs[2]));
+    // Detached: the statistics carry no gradient, and differentiating again is to stop at the gradient op.
+    std::vector<Tensor> out = record(std::make_shared<const LayerNormBackward>(context.needs(0), weights),
+                                     tensors(gradients[0], context.inputs[0], context.inputs[1],
+                                             context.outputs[1].detach(), context.outputs[2].detach()));
     std::vector<Tensor> result(3);
     if (context.needs(0)) result[0] = std::move(out.front());
     if (context.needs(1)) result[1] = std::move(out[out.size() - 2]);

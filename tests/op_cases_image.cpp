@@ -187,7 +187,8 @@ std::vector<OpCase> image_cases() {
                    .inputs = {uniform({1, 3, 3, 4}), uniform({1, 5, 6, 4})}});
   cases.push_back(
       {.name = "conv2d_backward_weight_and_bias, only the bias's gradient",
-       .function = [=](Inputs in) { return conv2d_backward_weight_and_bias(in[0], in[1], 3, options).bias; },
+       .function =
+           [=](Inputs in) { return conv2d_backward_weight_and_bias(in[0], in[1], 3, options).bias + 0.0; },
        .inputs = {uniform({1, 3, 3, 4}), frozen(uniform({1, 5, 6, 4}))}});
   return cases;
 }
