@@ -1,5 +1,7 @@
 #pragma once
 // All of Reprise's public headers. `#include "reprise/reprise.h"`, link reprise::reprise.
+#include <cmath>  // kernels of one's own ops want it
+
 #include "reprise/autograd/op.h"
 #include "reprise/autograd/plan.h"
 #include "reprise/autograd/tape.h"
