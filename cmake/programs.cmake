@@ -7,6 +7,7 @@ if(sources)
   set_target_properties(reprise_cli PROPERTIES OUTPUT_NAME reprise
                         RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/bin
                         INSTALL_RPATH "$ORIGIN/../${CMAKE_INSTALL_LIBDIR}")
+  target_compile_definitions(reprise_cli PRIVATE REPRISE_VERSION="${PROJECT_VERSION}")
   target_link_libraries(reprise_cli PRIVATE reprise reprise_options fmt::fmt nlohmann_json::nlohmann_json CLI11::CLI11)
 endif()
 

@@ -1,0 +1,80 @@
+// `reprise bench`: one line of JSON about a step on made-up input.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <nlohmann/json.hpp>
+#include <vector>
+
+#include "reprise/cli/network.h"
+#include "reprise/cli/optimizer.h"
+#include "reprise/cli/options.h"
+#include "reprise/cli/process.h"
+#include "reprise/cli/source.h"
+#include "reprise/cli/training_step.h"
+#include "reprise/core/dry_run.h"
+#include "reprise/core/memory.h"
+#include "reprise/core/parallel.h"
+#include "reprise/core/random.h"
+
+namespace reprise::cli {
+namespace {
+
+constexpr int kWarmUp = 2;
+
+// To a tenth.
+double megabytes_of(std::size_t bytes) { return std::round(static_cast<double>(bytes) / 0x1p20 * 10) / 10; }
+
+}  // namespace
+
+int bench(const BenchOptions& options) {
+  const DType dtype = parse_dtype(options.dtype);
+  if (options.threads > 0) set_num_threads(options.threads);
+  if (options.memory_limit) memory::set_limit(Device::cpu(), *options.memory_limit);
+  const std::size_t base = resident_bytes();
+
+  manual_seed(options.seed);
+  const ModelInput input = default_input(options.model);
+  const std::int64_t size = options.batch > 0 ? options.batch : default_batch(options.model);
+  nn::Model model = make_network(options.model, input, dtype);
+  const nn::CheckpointSetting setting = parse_checkpoint(options.checkpoint, model);
+  const auto optimizer = make_optimizer(options.optimizer, model.parameters(), {.lr = 1e-3, .momentum = 0.9});
+  const Source source =
+      open_source("synthetic", data::Split::train,
+                  {.sample = input.sample, .classes = input.classes, .samples = size, .seed = options.seed});
+  data::Batch batch = batch_in_order(source, 0, size);
+  if (dtype != DType::f32) batch.inputs = std::move(batch.inputs).to(dtype);
+
+  for (int i = 0; i < kWarmUp; ++i) training_step(model, setting, *optimizer, batch, Measure::time);
+  std::size_t predicted = 0;
+  {
+    const DryRun dry;
+    predicted = training_step(model, setting, *optimizer, batch, Measure::bytes).peak_bytes;
+  }
+  StepFigures figures;
+  std::vector<double> seconds;
+  for (std::int64_t i = 0; i < options.steps; ++i) {
+    figures = training_step(model, setting, *optimizer, batch, Measure::bytes);
+    seconds.push_back(figures.seconds);
+  }
+  std::sort(seconds.begin(), seconds.end());
+
+  nlohmann::ordered_json line;
+  line["model"] = options.model;
+  line["dtype"] = options.dtype;
+  line["checkpoint"] = options.checkpoint;
+  line["median_s"] = seconds[seconds.size() / 2];
+  line["min_s"] = seconds.front();
+  line["peak_bytes"] = figures.peak_bytes;
+  line["predicted_peak_bytes"] = predicted;
+  line["peak_activation_bytes"] = figures.peak_activation_bytes();
+  line["peak_by_tag"] = figures.peak_by_tag;
+  line["replayed_nodes"] = figures.replayed_nodes;
+  line["params"] = model.parameter_count();
+  line["base_rss_mb"] = megabytes_of(base);
+  line["peak_rss_mb"] = megabytes_of(std::max(highest_resident_bytes(), base) - base);
+  fmt::print("{}\n", line.dump());
+  return 0;
+}
+
+}  // namespace reprise::cli

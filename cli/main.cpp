@@ -1,0 +1,256 @@
+// The program `reprise`. Exit codes: 0; 1: something went wrong in a run; 2: the command line asks for what cannot be; 128
+// and the signal's number: stopped by a signal.
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <exception>
+#include <functional>
+#include <new>
+#include <string>
+
+#include "reprise/cli/bytes.h"
+#include "reprise/cli/network.h"
+#include "reprise/cli/optimizer.h"
+#include "reprise/cli/options.h"
+#include "reprise/cli/source.h"
+
+namespace {
+
+using namespace reprise;
+using namespace reprise::cli;
+
+constexpr const char* kCheckpointHelp =
+    "none; block: each block is a region; sqrt: round(sqrt(blocks)) segments; N: that many segments";
+
+CLI::Validator one_of(const std::vector<std::string>& names) {
+  return CLI::Validator(
+      [names](std::string& text) {
+        if (std::find(names.begin(), names.end(), text) != names.end()) return std::string();
+        return fmt::format("'{}' is not one of {}", text, fmt::join(names, ", "));
+      },
+      "", "one of");
+}
+
+CLI::Validator at_least(std::int64_t least) {
+  return CLI::Validator(
+      [least](std::string& text) {
+        std::int64_t value = 0;
+        if (!CLI::detail::lexical_cast(text, value)) return fmt::format("'{}' is not a whole number", text);
+        if (value < least) return fmt::format("{} is less than {}", value, least);
+        return std::string();
+      },
+      "", "at least");
+}
+
+CLI::Validator not_negative() {
+  return CLI::Validator(
+      [](std::string& text) {
+        double value = 0;
+        if (!CLI::detail::lexical_cast(text, value)) return fmt::format("'{}' is not a number", text);
+        if (!(value >= 0)) return fmt::format("{} is negative", value);
+        return std::string();
+      },
+      "", "not negative");
+}
+
+void add_memory_limit(CLI::App& app, std::optional<std::size_t>& limit) {
+  app.add_option_function<std::string>(
+         "--memory-limit",
+         [&limit](const std::string& text) {
+           try {
+             limit = parse_bytes(text);
+           } catch (const UserError& error) {
+             throw CLI::ValidationError("--memory-limit", error.what());
+           }
+         },
+         "an allocation above it fails, instead of the machine swapping: 512MiB, 2GiB or bytes")
+      ->type_name("SIZE");
+}
+
+void add_train(CLI::App& root, TrainOptions& options) {
+  CLI::App& app = *root.add_subcommand("train", "Train a model, with test accuracy after each epoch");
+  TrainSettings& s = options.settings;
+  app.add_option("--model", s.model, "`reprise models` lists them")
+      ->check(one_of(model_names()))
+      ->type_name("NAME");
+  app.add_option("--data", s.data, "fashion-mnist or synthetic")
+      ->check(one_of(source_names()))
+      ->type_name("NAME");
+  app.add_option("--data-dir", options.data_dir, "the folder of fashion-mnist")->type_name("DIR");
+  app.add_option("--samples", s.samples, "how many synthetic samples")->check(at_least(1))->type_name("N");
+  app.add_option("--epochs", s.epochs, "passes over the samples")->check(at_least(1))->type_name("N");
+  app.add_option("--steps", options.steps, "stop after this many steps of this run; 0: do not")
+      ->check(at_least(0))
+      ->type_name("N");
+  app.add_option("--batch", s.batch, "samples per step")->check(at_least(1))->type_name("N");
+  app.add_option("--optimizer", s.optimizer, "sgd, adam or adamw")
+      ->check(one_of(optimizer_names()))
+      ->type_name("NAME");
+  app.add_option("--lr", s.lr, "learning rate")->check(not_negative())->type_name("X");
+  app.add_option("--momentum", s.momentum, "of sgd")->check(not_negative())->type_name("X");
+  app.add_option("--weight-decay", s.weight_decay, "0.01 for adamw, else 0")
+      ->check(not_negative())
+      ->type_name("X");
+  app.add_option("--schedule", s.schedule,
+                 "of the learning rate; cosine: to zero over the run; step: a tenth at half of it, a "
+                 "hundredth at three quarters")
+      ->check(one_of(schedule_names()))
+      ->type_name("NAME");
+  app.add_option("--warmup", s.warmup, "steps in which the learning rate rises to its value")
+      ->check(at_least(0))
+      ->type_name("N");
+  app.add_flag("--augment", s.augment, "flip images at random and shift them by up to 2 pixels");
+  app.add_option("--checkpoint", s.checkpoint, kCheckpointHelp)->type_name("C");
+  app.add_option("--dtype", s.dtype, "f32 or f64")->check(one_of({"f32", "f64"}))->type_name("TYPE");
+  app.add_option("--seed", s.seed, "of weights, order and augmentation")->type_name("N");
+  app.add_option("--threads", s.threads, "0: one per core")->check(at_least(0))->type_name("N");
+  add_memory_limit(app, options.memory_limit);
+  app.add_option("--save", options.save,
+                 "save the run here at each epoch's end, at the end of --steps and on SIGINT and SIGTERM")
+      ->type_name("DIR");
+  app.add_option(
+         "--resume", options.resume,
+         "go on with a saved run, with its settings; it is saved there again unless --save says otherwise")
+      ->type_name("DIR");
+  app.add_option("--json", options.json, "write the results to this file")->type_name("FILE");
+}
+
+void add_bench(CLI::App& root, BenchOptions& options) {
+  CLI::App& app =
+      *root.add_subcommand("bench", "Time a training step on made-up input; prints one line of JSON");
+  app.add_option("--model", options.model, "`reprise models` lists them")
+      ->check(one_of(model_names()))
+      ->type_name("NAME");
+  app.add_option("--batch", options.batch, "samples per step; 0: as `reprise models` says")
+      ->check(at_least(0))
+      ->type_name("N");
+  app.add_option("--dtype", options.dtype, "f32 or f64")->check(one_of({"f32", "f64"}))->type_name("TYPE");
+  app.add_option("--checkpoint", options.checkpoint, kCheckpointHelp)->type_name("C");
+  app.add_option("--optimizer", options.optimizer, "sgd (with momentum 0.9), adam or adamw")
+      ->check(one_of(optimizer_names()))
+      ->type_name("NAME");
+  app.add_option("--steps", options.steps, "steps that are timed, after 2 that are not")
+      ->check(at_least(1))
+      ->type_name("N");
+  app.add_option("--threads", options.threads, "0: one per core")->check(at_least(0))->type_name("N");
+  app.add_option("--seed", options.seed, "of weights and input")->type_name("N");
+  add_memory_limit(app, options.memory_limit);
+}
+
+void add_compare(CLI::App& root, CompareOptions& options) {
+  CLI::App& app = *root.add_subcommand(
+      "compare", "Run the same steps without checkpointing and with it: bits, peak memory, replays, time");
+  app.add_option("--model", options.model, "`reprise models` lists them")
+      ->check(one_of(model_names()))
+      ->type_name("NAME");
+  app.add_option("--data", options.data, "fashion-mnist or synthetic")
+      ->check(one_of(source_names()))
+      ->type_name("NAME");
+  app.add_option("--data-dir", options.data_dir, "the folder of fashion-mnist")->type_name("DIR");
+  app.add_option("--batch", options.batch, "samples per step; 0: as `reprise models` says")
+      ->check(at_least(0))
+      ->type_name("N");
+  app.add_option("--dtype", options.dtype, "f32 or f64")->check(one_of({"f32", "f64"}))->type_name("TYPE");
+  app.add_option("--checkpoint", options.checkpoints, "the settings besides none, with commas: block,sqrt,4")
+      ->delimiter(',')
+      ->type_name("C,C");
+  app.add_option("--optimizer", options.optimizer, "sgd, adam or adamw")
+      ->check(one_of(optimizer_names()))
+      ->type_name("NAME");
+  app.add_option("--steps", options.steps, "steps with each setting; time is the median of all but the first")
+      ->check(at_least(1))
+      ->type_name("N");
+  app.add_option("--threads", options.threads, "0: one per core")->check(at_least(0))->type_name("N");
+  app.add_option("--seed", options.seed, "of weights and input")->type_name("N");
+  add_memory_limit(app, options.memory_limit);
+  app.add_option("--json", options.json, "write the table to this file")->type_name("FILE");
+}
+
+// The names, as TrainSettings has them, of the options that were given.
+std::vector<std::string> given_options(const CLI::App& app) {
+  std::vector<std::string> names;
+  for (const CLI::Option* option : app.get_options()) {
+    if (option->count() == 0) continue;
+    std::string name = option->get_single_name();
+    std::replace(name.begin(), name.end(), '-', '_');
+    names.push_back(std::move(name));
+  }
+  return names;
+}
+
+int run_train(const CLI::App& app, TrainOptions& options) {
+  options.given = given_options(app);
+  const bool decay_given = app.get_option("--weight-decay")->count() > 0;
+  if (!decay_given && options.settings.optimizer != "adamw") options.settings.weight_decay = 0;
+  return train(options);
+}
+
+int fail(int code, const std::string& message) {
+  std::fflush(stdout);
+  fmt::print(stderr, "reprise: {}\n", message);
+  return code;
+}
+
+// In one line, with the place to look.
+std::string usage_message(const CLI::App& root, const CLI::ParseError& error, int argc, char** argv) {
+  const std::string first = argc > 1 ? argv[1] : "";
+  const std::vector<const CLI::App*> commands = root.get_subcommands({});
+  const auto named = std::find_if(commands.begin(), commands.end(),
+                                  [&](const CLI::App* command) { return command->get_name() == first; });
+  if (named == commands.end()) {
+    std::vector<std::string> names;
+    for (const CLI::App* command : commands) names.push_back(command->get_name());
+    const std::string wrong =
+        first.empty() ? "a command is needed" : fmt::format("'{}' is not a command", first);
+    return fmt::format("{}: {} (see reprise --help)", wrong, fmt::join(names, ", "));
+  }
+  std::string message = error.what();
+  if (dynamic_cast<const CLI::ExtrasError*>(&error))
+    message = fmt::format("'{}' is not an option", fmt::join((*named)->remaining(true), " "));
+  std::replace(message.begin(), message.end(), '\n', ' ');
+  return fmt::format("{} (see reprise {} --help)", message, first);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  CLI::App root(
+      "Trains networks with gradient checkpointing, and shows what it does to memory, time and gradients.",
+      "reprise");
+  root.require_subcommand(1);
+  root.option_defaults()->always_capture_default();
+  root.set_version_flag("--version", REPRISE_VERSION);
+  root.footer(
+      "\nTo begin with:\n"
+      "  reprise compare --model resnet18                a step with and without checkpointing, bit for bit\n"
+      "  reprise train --model lenet --checkpoint block  LeNet on Fashion-MNIST\n"
+      "  reprise COMMAND --help                          a command's options");
+  TrainOptions train_options;
+  BenchOptions bench_options;
+  CompareOptions compare_options;
+  add_train(root, train_options);
+  add_bench(root, bench_options);
+  add_compare(root, compare_options);
+  root.add_subcommand("models", "List the models");
+  for (CLI::App* command : root.get_subcommands({})) command->footer("");
+  try {
+    root.parse(argc, argv);
+  } catch (const CLI::Success& success) {  // --help, --version
+    return root.exit(success);
+  } catch (const CLI::ParseError& error) {
+    return fail(2, usage_message(root, error, argc, argv));
+  }
+  try {
+    if (root.got_subcommand("train")) return run_train(*root.get_subcommand("train"), train_options);
+    if (root.got_subcommand("bench")) return bench(bench_options);
+    if (root.got_subcommand("compare")) return compare(compare_options);
+    return list_models();
+  } catch (const UsageError& error) {
+    return fail(2, error.what());
+  } catch (const std::bad_alloc&) {
+    return fail(1, "the system has no memory left");
+  } catch (const std::exception& error) {
+    return fail(1, error.what());
+  }
+}

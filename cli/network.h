@@ -1,0 +1,34 @@
+#pragma once
+// A ready model as the command line asks for it.
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "reprise/nn/models.h"
+
+namespace reprise::cli {
+
+// The names of --model.
+const std::vector<std::string>& model_names();
+
+// The batch that the benchmarks use.
+std::int64_t default_batch(const std::string& model);
+
+// The sample that the model reads when nothing else is asked for, and its classes.
+struct ModelInput {
+  Shape sample;
+  std::int64_t classes;
+};
+ModelInput default_input(const std::string& model);
+
+// For samples of this shape. ResNets take other channels and sizes than their own (with the stem for small images up to 64
+// pixels); UsageError where a model does not fit the data.
+nn::Model make_network(const std::string& model, const ModelInput& input, DType dtype);
+
+// "f32" or "f64": what there are kernels for. UsageError.
+DType parse_dtype(const std::string& name);
+
+// UsageError for an unknown setting and for more segments than the model has blocks.
+nn::CheckpointSetting parse_checkpoint(const std::string& text, const nn::Model& model);
+
+}  // namespace reprise::cli

@@ -1,0 +1,80 @@
+#pragma once
+// What the subcommands are asked for, as plain data; main.cpp fills it from the command line.
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "reprise/core/error.h"
+
+namespace reprise::cli {
+
+// The command line asks for what cannot be: exit code 2, as for an unknown option.
+struct UsageError : UserError {
+  using UserError::UserError;
+};
+
+// Of a training run: what a saved run is resumed with.
+struct TrainSettings {
+  std::string model = "lenet";
+  std::string data = "fashion-mnist";
+  std::string dtype = "f32";
+  std::int64_t batch = 64;
+  std::int64_t samples = 2048;  // of synthetic data
+  std::int64_t epochs = 1;
+  std::string optimizer = "adamw";
+  double lr = 1e-3;
+  double momentum = 0.9;       // sgd
+  double weight_decay = 0.01;  // adamw; 0 for the others unless asked for
+  std::string schedule = "constant";
+  std::int64_t warmup = 0;  // steps
+  bool augment = false;
+  std::string checkpoint = "none";
+  std::uint64_t seed = 0;
+  int threads = 0;  // 0: one per core
+};
+
+struct TrainOptions {
+  TrainSettings settings;
+  std::string data_dir = "/usr/share/datasets/fashion-mnist";
+  std::optional<std::size_t> memory_limit;  // bytes
+  std::string save, resume, json;           // empty: not asked for
+  std::int64_t steps = 0;                   // of this run; 0: all
+  // The settings that were given on the command line, by name: the others of a resumed run are those it was saved with.
+  std::vector<std::string> given;
+};
+
+struct BenchOptions {
+  std::string model = "lenet";
+  std::int64_t batch = 0;  // 0: the model's own
+  std::string dtype = "f32";
+  std::string checkpoint = "none";
+  std::string optimizer = "sgd";
+  std::int64_t steps = 7;
+  std::uint64_t seed = 0;
+  int threads = 2;
+  std::optional<std::size_t> memory_limit;
+};
+
+struct CompareOptions {
+  std::string model = "resnet18";
+  std::string data = "synthetic";
+  std::string data_dir = "/usr/share/datasets/fashion-mnist";
+  std::int64_t batch = 0;
+  std::string dtype = "f32";
+  std::vector<std::string> checkpoints = {"block", "sqrt"};  // besides none
+  std::string optimizer = "sgd";
+  std::int64_t steps = 3;
+  std::uint64_t seed = 0;
+  int threads = 0;
+  std::optional<std::size_t> memory_limit;
+  std::string json;
+};
+
+// Each returns the exit code.
+int train(TrainOptions options);
+int bench(const BenchOptions& options);
+int compare(const CompareOptions& options);
+int list_models();
+
+}  // namespace reprise::cli

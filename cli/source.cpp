@@ -1,0 +1,43 @@
+#include "reprise/cli/source.h"
+
+#include <memory>
+
+#include "reprise/data/fashion_mnist.h"
+#include "reprise/data/synthetic.h"
+
+namespace reprise::cli {
+
+const std::vector<std::string>& source_names() {
+  static const std::vector<std::string> names = {"fashion-mnist", "synthetic"};
+  return names;
+}
+
+Source open_source(const std::string& name, data::Split split, const SourceOptions& options) {
+  if (name == "fashion-mnist") {
+    const auto set = std::make_shared<const data::FashionMnist>(split, options.folder);
+    return {.name = name,
+            .sample = {28, 28, 1},
+            .classes = static_cast<std::int64_t>(data::FashionMnist::kClasses.size()),
+            .samples = set->size(),
+            .fill = -data::FashionMnist::kMean / data::FashionMnist::kStd,
+            .read = [set](std::span<const std::int64_t> indices) { return set->get(indices); }};
+  }
+  const data::Synthetic set({.shape = options.sample,
+                             .classes = options.classes,
+                             .size = options.samples,
+                             .seed = options.seed,
+                             .split = split});
+  return {.name = name,
+          .sample = options.sample,
+          .classes = options.classes,
+          .samples = options.samples,
+          .read = [set](std::span<const std::int64_t> indices) { return set.get(indices); }};
+}
+
+data::Batch batch_in_order(const Source& source, std::int64_t first, std::int64_t count) {
+  std::vector<std::int64_t> indices;
+  for (std::int64_t i = first; i < first + count; ++i) indices.push_back(i % source.size());
+  return source.get(indices);
+}
+
+}  // namespace reprise::cli

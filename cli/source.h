@@ -1,0 +1,44 @@
+#pragma once
+// Where samples come from: a dataset by its name on the command line.
+#include <cstdint>
+#include <functional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "reprise/core/shape.h"
+#include "reprise/data/dataset.h"
+
+namespace reprise::cli {
+
+// The names of --data.
+const std::vector<std::string>& source_names();
+
+// Any dataset, as a dataset.
+struct Source {
+  std::string name = {};
+  Shape sample = {};
+  std::int64_t classes = 0;
+  std::int64_t samples = 0;
+  double fill = 0;  // what augmentation pads with: black
+  std::function<data::Batch(std::span<const std::int64_t>)> read = {};
+
+  std::int64_t size() const { return samples; }
+  data::Batch get(std::span<const std::int64_t> indices) const { return read(indices); }
+};
+
+struct SourceOptions {
+  std::string folder = {};    // of fashion-mnist
+  Shape sample = {};          // of synthetic: the model's own input
+  std::int64_t classes = 10;  // of synthetic
+  std::int64_t samples = 0;   // of synthetic
+  std::uint64_t seed = 0;     // of synthetic
+};
+
+// FileError when files are missing or damaged.
+Source open_source(const std::string& name, data::Split split, const SourceOptions& options);
+
+// The batch [first, first + count) of the samples in order, starting over at the end.
+data::Batch batch_in_order(const Source& source, std::int64_t first, std::int64_t count);
+
+}  // namespace reprise::cli

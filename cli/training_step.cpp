@@ -1,0 +1,36 @@
+#include "reprise/cli/training_step.h"
+
+#include <chrono>
+
+#include "reprise/autograd/tape.h"
+#include "reprise/core/dry_run.h"
+#include "reprise/core/memory.h"
+#include "reprise/ops/cross_entropy.h"
+
+namespace reprise::cli {
+
+StepFigures training_step(nn::Model& model, nn::CheckpointSetting setting, optim::Optimizer& optimizer,
+                          const data::Batch& batch, Measure measure) {
+  const Device cpu = Device::cpu();
+  StepFigures figures;
+  if (measure == Measure::bytes) memory::reset_peak(cpu);
+  const auto start = std::chrono::steady_clock::now();
+  optimizer.zero_grad();
+  figures.base_bytes = memory::live(cpu);
+  {
+    Tape tape;
+    const Tensor loss = cross_entropy(model(batch.inputs, setting), batch.targets);
+    tape.backward(loss);
+    figures.replayed_nodes = tape.replays();
+    if (!is_dry_run()) figures.loss = loss.item();
+  }
+  optimizer.step();
+  figures.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  if (measure == Measure::bytes) {
+    figures.peak_bytes = memory::peak(cpu);
+    figures.peak_by_tag = memory::peak_by_tag(cpu);
+  }
+  return figures;
+}
+
+}  // namespace reprise::cli

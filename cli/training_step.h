@@ -1,0 +1,31 @@
+#pragma once
+// One training step, and what it took.
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <string>
+
+#include "reprise/data/dataset.h"
+#include "reprise/nn/models.h"
+#include "reprise/optim/optimizer.h"
+
+namespace reprise::cli {
+
+struct StepFigures {
+  double loss = 0;  // not in a dry run, where no value can be read
+  double seconds = 0;
+  std::int64_t replayed_nodes = 0;
+  // The meter's, of the cpu:
+  std::size_t base_bytes = 0;  // live after zero_grad: parameters, buffers, optimizer state and the batch
+  std::size_t peak_bytes = 0;  // the highest in the step
+  std::map<std::string, std::size_t> peak_by_tag;
+  std::size_t peak_activation_bytes() const { return peak_bytes - base_bytes; }
+};
+
+// zero_grad, forward, loss (cross-entropy), backward, optimizer. Resets the meter's peak at the start when asked to
+// measure; else the byte figures are zero.
+enum class Measure { time, bytes };
+StepFigures training_step(nn::Model& model, nn::CheckpointSetting setting, optim::Optimizer& optimizer,
+                          const data::Batch& batch, Measure measure);
+
+}  // namespace reprise::cli
