@@ -2,7 +2,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <limits>
+#include <ranges>
+#include <utility>
 
 #include "reprise/autograd/inline_buffer.h"
 #include "reprise/autograd/intrinsics.h"
@@ -29,6 +30,20 @@ Tensor copy_as_gradient(const Tensor& from) {
   Tensor copy = empty(from.info(), memory::Tag::gradient);
   if (!is_dry_run()) copy_bytes({from.impl()->data(), &from.info()}, {copy.impl()->data(), &copy.info()});
   return copy;
+}
+
+// The same value and buffer; what becomes of one handle does not touch the other.
+Tensor another_handle(const Tensor& tensor) {
+  const TensorImpl& from = *tensor.impl();
+  Ref<TensorImpl> impl = make_impl();
+  impl->info = from.info;
+  impl->offset = from.offset;
+  impl->storage = from.storage;
+  impl->requires_grad = from.requires_grad;
+  impl->leaf = from.leaf;
+  impl->value = from.value;
+  impl->serial = from.serial;
+  return Tensor(std::move(impl));
 }
 
 // What a walk uses per value and node, recycled between walks of a thread.
@@ -75,8 +90,12 @@ class WalkRun {
   void find_last_uses();
   void go(Index loss);
   void run_backward(Index n);
+  void check_differentiable(Index n, std::span<const Tensor> arrived) const;
   void accumulate(Index v, Tensor gradient);
   void leaf_complete(Index n);
+  using Replaced =
+      std::vector<std::pair<Ref<TensorImpl>, Ref<TensorImpl>>>;  // leaves, and their .grad before
+  void own_buffers(Index v, Replaced& replaced);
   void commit(Index v);
   void commit_all();
   void restore_after_failure();
@@ -125,9 +144,7 @@ Index WalkRun::enter_loss() {
     if (!input.requires_grad())
       throw UserError(fmt::format("gradients: input {} does not require a gradient", i));
     Index v = tape_.find_value(*input.impl());
-    for (Index u = 0; v < 0 && u < static_cast<Index>(tape_.values.size());
-         ++u)  // its link may point at another tape
-      if (tape_.value(u).leaf == input.impl()) v = u;
+    if (v < 0) v = tape_.find_leaf(*input.impl());  // read by another tape, or written, since
     wanted_values_.push_back(v);
   }
   return loss;
@@ -158,25 +175,18 @@ void WalkRun::find_active(Index loss) {
   for (Index n = tape_.value(loss).maker; n >= 0; --n) {
     const Node& node = tape_.node(n);
     if (!node.tracked) continue;
-    bool on_path = false;
-    for (const Index v : tape_.outputs(node)) on_path |= reached(v) && leads(v);
-    if (!on_path) continue;
-    const std::vector<int> differentiable = node.op->differentiable();
-    for (int j = 0; j < node.outputs; ++j)
-      if (const Index v = tape_.outputs(node)[static_cast<std::size_t>(j)];
-          reached(v) && leads(v) &&
-          std::find(differentiable.begin(), differentiable.end(), j) == differentiable.end())
-        throw UserError(
-            fmt::format("{}: the loss depends on output {} of {} (node {}), which carries no gradient: "
-                        "detach() it",
-                        what(accumulate_), j, node.op->name(), n));
+    const auto inputs = tape_.inputs(node), outputs = tape_.outputs(node);
+    const auto leading = [this](Index v) { return leads(v) != 0; };
+    if (std::none_of(outputs.begin(), outputs.end(), [&](Index v) { return reached(v) && leading(v); }) ||
+        std::none_of(inputs.begin(), inputs.end(), leading))  // what is wanted lies after it
+      continue;
     if (node.spent)
       throw UserError(
           fmt::format("{}: a second time through {} (node {}), whose saved values are gone: pass "
                       "retain_graph = true to the first",
                       what(accumulate_), node.op->name(), n));
     walk_.active[static_cast<std::size_t>(n)] = 1;
-    for (const Index v : tape_.inputs(node))
+    for (const Index v : inputs)
       if (leads(v)) reached(v) = 1;
   }
   for (std::size_t n = 0; n < nodes; ++n)
@@ -217,6 +227,19 @@ void WalkRun::accumulate(Index v, Tensor more) {
   } else {
     sum = add_gradients(std::move(sum), std::move(more));
   }
+}
+
+// A gradient that arrives where the op defines none would be lost.
+void WalkRun::check_differentiable(Index n, std::span<const Tensor> arrived) const {
+  const Op& op = *tape_.node(n).op;
+  const std::vector<int> differentiable = op.differentiable();
+  for (std::size_t j = 0; j < arrived.size(); ++j)
+    if (arrived[j].defined() &&
+        std::find(differentiable.begin(), differentiable.end(), static_cast<int>(j)) == differentiable.end())
+      throw UserError(
+          fmt::format("{}: the loss depends on output {} of {} (node {}), which carries no gradient: "
+                      "detach() it",
+                      what(accumulate_), j, op.name(), n));
 }
 
 void WalkRun::run_backward(Index n) {
@@ -270,6 +293,7 @@ void WalkRun::run_backward(Index n) {
         arrived[j] = std::move(gradient(v));
     }
     if (any) {
+      check_differentiable(n, arrived.span());
       for (const Index place : tape_.saved_places(tape_.node(n)))
         tensors[static_cast<std::size_t>(place)] = tape_.handle(tape_.place_value(tape_.node(n), place));
       const std::shared_ptr<const Op> op = tape_.node(n).op;  // create_graph appends nodes
@@ -316,6 +340,7 @@ void WalkRun::commit(Index v) {
   const Tensor sum(gradient_of(*leaf));
   if (!sum.defined()) {
     if (!walk_.create && !sole_owner(more)) more = copy_as_gradient(more);
+    if (!more.impl().unique()) more = another_handle(more);
     retag(*more.impl()->storage, memory::Tag::gradient);
     set_gradient(*leaf, more.impl());
   } else if (walk_.create) {
@@ -326,15 +351,41 @@ void WalkRun::commit(Index v) {
   }
 }
 
+// Buffers of their own for a leaf's .grad and what is added to it, where others share them.
+void WalkRun::own_buffers(Index v, Replaced& replaced) {
+  const Ref<TensorImpl> leaf = tape_.value(v).leaf;
+  const Ref<TensorImpl> sum = gradient_of(*leaf);
+  if (!sum) {
+    if (!sole_owner(gradient(v))) gradient(v) = copy_as_gradient(gradient(v));
+  } else if (!sum->storage.unique()) {  // by a tape, or another leaf, since a backward that created a graph
+    const Tensor copy = copy_as_gradient(Tensor(sum));
+    replaced.emplace_back(leaf, sum);
+    set_gradient(*leaf, copy.impl());
+  }
+}
+
 void WalkRun::commit_all() {
   const auto values = static_cast<Index>(value_limit_);
-  // What can still fail comes first: buffers of their own for gradients that share one.
-  for (Index v = 0; v < values; ++v)
-    if (gradient(v).defined() && tape_.value(v).leaf && !walk_.create && !gradient_of(*tape_.value(v).leaf) &&
-        !sole_owner(gradient(v)))
-      gradient(v) = copy_as_gradient(gradient(v));
-  for (Index v = 0; v < values; ++v)
-    if (gradient(v).defined() && tape_.value(v).leaf) commit(v);
+  const auto for_each_leaf = [&](auto&& f) {
+    for (Index v = 0; v < values; ++v)
+      if (gradient(v).defined() && tape_.value(v).leaf) f(v);
+  };
+  // What can still fail comes first, and can be undone; adding in place cannot fail.
+  Replaced replaced;
+  try {
+    for_each_leaf([&](Index v) {
+      if (walk_.create) {
+        replaced.emplace_back(tape_.value(v).leaf, gradient_of(*tape_.value(v).leaf));
+        commit(v);
+      } else {
+        own_buffers(v, replaced);
+      }
+    });
+  } catch (...) {
+    for (auto& [leaf, before] : std::views::reverse(replaced)) set_gradient(*leaf, before);
+    throw;
+  }
+  if (!walk_.create) for_each_leaf([&](Index v) { commit(v); });
 }
 
 void WalkRun::go(Index loss) {
@@ -457,6 +508,8 @@ void TapeState::rewind(Index node_limit, std::size_t value_limit, std::size_t sl
   for (Index n = node_count() - 1; n >= node_limit; --n) release_saves(n);
   if (node_limit < node_count()) places.resize(static_cast<std::size_t>(node(node_limit).first_place));
   nodes.resize(static_cast<std::size_t>(node_limit));
+  std::erase_if(leaf_values,
+                [&](const auto& entry) { return entry.second >= static_cast<Index>(value_limit); });
   values.resize(value_limit);
   for (std::size_t s = 0; s < slots.size(); ++s) {
     if (slots[s].held_by_record >= static_cast<Index>(region_limit)) slots[s].held_by_record = 0;

@@ -106,6 +106,8 @@ std::vector<Index> TapeState::boundary(Index r, const Walk* walk) {
     if (!inside(r, slot(s).maker)) outside.push_back(s);
   };
   for (const Index s : region(r).kept) slot(s).kept_mark = mark;
+  for (const Index s : region(r).parked)
+    if (slot(s).host) slot(s).kept_mark = mark;
   const auto kept = [&](Index n, Index output, const NodeInfo& described, Index s) {
     return slot(s).permanent || slot(s).kept_mark == mark ||
            decide(r, n, output, described) != Decision::recompute;
@@ -187,6 +189,8 @@ void TapeState::close_inner_region(Index q, const Walk& walk, std::vector<Index>
   inner.parked.clear();
   for (const Index s : outer.kept)
     if (made_inside(s)) inner.kept.push_back(s);
+  for (const Index s : outer.parked)
+    if (made_inside(s)) inner.parked.push_back(s);
   inner.held = boundary(q, &walk);
   const std::uint32_t needed = epoch;
   if (inner.policy)
@@ -202,8 +206,6 @@ void TapeState::close_inner_region(Index q, const Walk& walk, std::vector<Index>
     }
   for (const Index s : inner.kept)
     if (slot(s).mark == needed) inner.held.push_back(s);
-  for (const Index s : outer.parked)
-    if (made_inside(s)) inner.parked.push_back(s);
   inner.holding = false;
   hold_region(q);
   for (const Index s : inner.held) targets.push_back(s);

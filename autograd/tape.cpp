@@ -82,9 +82,20 @@ Index TapeState::find_value(const TensorImpl& impl) const {
   return impl.value;
 }
 
+Index TapeState::find_leaf(const TensorImpl& impl) const {
+  const auto found = leaf_values.find(&impl);
+  return found == leaf_values.end() ? -1 : found->second;
+}
+
 Index TapeState::value_of(const Tensor& tensor) {
   TensorImpl& impl = *tensor.impl();
   if (const Index known = find_value(impl); known >= 0) return known;
+  if (const Index leaf = impl.requires_grad ? find_leaf(impl) : -1;
+      leaf >= 0 && slot(value(leaf).slot).version == impl.storage->version) {
+    impl.value = leaf;  // another tape has read it since
+    impl.serial = value(leaf).serial;
+    return leaf;
+  }
   Index s = -1;
   if (impl.storage->table == this && slot(impl.storage->slot).current == impl.storage.get()) {
     s = impl.storage->slot;  // a detached value of this tape that became a leaf: it shares the slot
@@ -103,8 +114,11 @@ Index TapeState::value_of(const Tensor& tensor) {
   entered.slot = s;
   entered.tracked = impl.requires_grad;
   entered.serial = next_serial();
-  if (impl.requires_grad) entered.leaf = tensor.impl();
   impl.value = static_cast<Index>(values.size()) - 1;
+  if (impl.requires_grad) {
+    entered.leaf = tensor.impl();
+    leaf_values[&impl] = impl.value;
+  }
   impl.serial = entered.serial;
   return impl.value;
 }

@@ -94,6 +94,7 @@ class [[nodiscard]] Tape {
   std::vector<Tensor> gradients(const Tensor& loss, std::span<const Tensor> inputs,
                                 GradientOptions options = {});
 
+  // It must outlive this tape's handles, for their deaths are events; nullptr removes it.
   void set_observer(Observer* observer);
   // Nodes and values so far; the events of a whole step come from checkpoint::trace.
   Trace trace() const;

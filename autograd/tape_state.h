@@ -15,6 +15,7 @@
 #include <span>
 #include <string>
 #include <thread>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -129,6 +130,8 @@ class TapeState final : public SlotTable {
   std::vector<Slot> slots;
   std::vector<Region> regions;  // regions[0] is the root: outside every region
   Index innermost = 0;          // the region being recorded into
+  std::unordered_map<const TensorImpl*, Index>
+      leaf_values;  // of leaves that require a gradient: the latest value
 
   std::optional<Plan> plan;
   std::size_t next_plan_region = 0;
@@ -174,6 +177,9 @@ class TapeState final : public SlotTable {
   bool is_view(const Node& n) const;
   // The value a handle stands for here, or -1.
   Index find_value(const TensorImpl& impl) const;
+  // The value of a leaf that requires a gradient, also when another tape has read it since, or -1. It may have been
+  // written since.
+  Index find_leaf(const TensorImpl& impl) const;
   // The same, entering a leaf or data that the tape has not met. UserError for a value of another tape.
   Index value_of(const Tensor& tensor);
   Index make_value(const Tensor& output, Index maker, Index s, bool tracked);
@@ -200,7 +206,8 @@ class TapeState final : public SlotTable {
   void check_plan(const Op& op, std::span<const ValueInfo> outputs);
   void open_plan_regions();
   void close_plan_regions(bool all = false);
-  void check_known(const Op& op, std::span<const Tensor> inputs) const;
+  // UserError for a tracked value of another tape; an op without any gradient (detach) reads it as data.
+  void check_known(const Op& op, std::span<Tensor> inputs) const;
   void append(std::shared_ptr<const Op> op, std::span<const Tensor> inputs, std::span<const Tensor> outputs,
               std::span<const ValueInfo> infos, Needs needs, bool tracked, const std::optional<Alias>& alias);
 
