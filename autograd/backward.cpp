@@ -14,9 +14,13 @@
 namespace reprise {
 namespace {
 
+// Of another handle, or of a tape: backward may hand out a saved value as it is, and to its tape it stays resident
+// after the tape has let go of it.
+bool is_shared(const Storage& storage) { return storage.references.load() > 1 || storage.table; }
+
 bool sole_owner(const Tensor& t) {
   const Ref<TensorImpl>& impl = t.impl();
-  return impl.unique() && impl->storage.unique() && impl->storage->bytes == impl->info.bytes();
+  return impl.unique() && !is_shared(*impl->storage) && impl->storage->bytes == impl->info.bytes();
 }
 
 void add_in_place(const Tensor& to, const Tensor& more) {
@@ -357,7 +361,7 @@ void WalkRun::own_buffers(Index v, Replaced& replaced) {
   const Ref<TensorImpl> sum = gradient_of(*leaf);
   if (!sum) {
     if (!sole_owner(gradient(v))) gradient(v) = copy_as_gradient(gradient(v));
-  } else if (!sum->storage.unique()) {  // by a tape, or another leaf, since a backward that created a graph
+  } else if (is_shared(*sum->storage)) {  // since a backward that created a graph
     const Tensor copy = copy_as_gradient(Tensor(sum));
     replaced.emplace_back(leaf, sum);
     set_gradient(*leaf, copy.impl());

@@ -116,17 +116,20 @@ TEST_CASE("a backward that fails twice, and one that was to retain the graph", "
   ResidualBlocks model(3);
   model.step(Style::none);
   const Bits expected = model.gradients();
-  for (const Style style : {Style::none, Style::deep, Style::offloaded}) {
+  for (const Style style : kStyles) {
     INFO(name(style));
     for (std::int64_t n = 0; n < 40; ++n) {
       model.reset();
       Tape tape;
       const Tensor loss = model.forward(style);
+      const std::size_t held = live_bytes();
       REQUIRE(fails_at(n, [&] { tape.backward(loss, {.retain_graph = true}); }));
       REQUIRE(fails_at(40 - n, [&] { tape.backward(loss); }));
       tape.backward(loss, {.retain_graph = true});
       CHECK(model.gradients() == expected);
       release_grads(model.leaves);
+      if (style != Style::offloaded)
+        CHECK(live_bytes() == held);  // an offloaded copy that is gone comes back no more
       tape.backward(loss);
       CHECK(model.gradients() == expected);
     }

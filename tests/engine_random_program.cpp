@@ -56,7 +56,7 @@ class Surroundings {
 
 }  // namespace
 
-RandomProgram::RandomProgram(std::uint64_t s) : seed(s) {
+RandomProgram::RandomProgram(std::uint64_t s, bool twice) : seed(s), twice_differentiable(twice) {
   const std::uint64_t at = 100 * seed;
   leaves = {random_leaf({6, 6}, at + 1), random_leaf({6, 6}, at + 2), random_leaf({4, 6}, at + 3),
             random_leaf({6}, at + 4), random_leaf({6}, at + 5)};
@@ -102,7 +102,7 @@ Tensor RandomProgram::loss(std::uint64_t regions_seed) const {
         made = dropout(any(), 0.3);
         break;
       case 9:
-        made = layer_norm(any(), leaves[3], leaves[4]);
+        made = twice_differentiable ? sine(any() + leaves[3]) : layer_norm(any(), leaves[3], leaves[4]);
         break;
       case 10: {
         auto [s, c] = sincos(any());

@@ -10,8 +10,10 @@
 namespace reprise::test {
 
 struct RandomProgram {
-  explicit RandomProgram(std::uint64_t seed);
+  // twice_differentiable: without layer_norm, whose gradient has none.
+  explicit RandomProgram(std::uint64_t seed, bool twice_differentiable = false);
   std::uint64_t seed;
+  bool twice_differentiable;
   std::vector<Tensor> leaves;  // two matrices [6, 6], [4, 6], and layer_norm's weight and bias [6]
   Tensor data;                 // [4, 6]
 

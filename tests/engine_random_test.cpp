@@ -124,6 +124,91 @@ TEST_CASE("random programs: any subset of what can be made again dropped between
   CHECK(drops > 100 * 10);
 }
 
+TEST_CASE("100 random programs differentiated twice: regions and dropped bytes change no bit", "[engine]") {
+  std::int64_t all_replays = 0;
+  for (std::uint64_t seed = 1; seed <= 100; ++seed) {
+    INFO("seed " << seed);
+    const RandomProgram program(seed, true);
+    const std::vector<Tensor> wanted = {program.leaves[0], program.leaves[2]};
+    const auto step = [&](std::uint64_t regions_seed, bool drop) {
+      release_grads(program.leaves);
+      RandomDrops dropper;
+      Tape tape;
+      dropper.tape = &tape.state();
+      dropper.random.seed(static_cast<unsigned>(seed));
+      if (drop) tape.set_observer(&dropper);
+      const Tensor loss = program.loss(regions_seed);
+      const std::vector<Tensor> first =
+          tape.gradients(loss, wanted, {.create_graph = true, .allow_unused = true});
+      Tensor penalty = loss;
+      for (const Tensor& gradient : first)
+        if (gradient.defined()) penalty = penalty + sum(gradient * gradient);
+      tape.backward(penalty);
+      return tape.replays();
+    };
+    CHECK(step(0, false) == 0);
+    const Bits expected = bits(grads(program.leaves));
+    release_grads(program.leaves);
+    const Prediction predicted = predict([&] { return step(seed + 1000, false); });
+    std::int64_t replays = 0;
+    const std::size_t peak = peak_of([&] { replays = step(seed + 1000, false); });
+    CHECK(bits(grads(program.leaves)) == expected);
+    CHECK(predicted.replays == replays);
+    CHECK(predicted.peak == peak);
+    all_replays += replays;
+    step(seed + 1000, true);
+    CHECK(bits(grads(program.leaves)) == expected);
+    step(0, true);
+    CHECK(bits(grads(program.leaves)) == expected);
+  }
+  CHECK(all_replays > 100 * 20);
+}
+
+TEST_CASE("random programs: parts of a tape walked one after another, with failures between",
+          "[engine][failure]") {
+  int failures = 0;
+  for (std::uint64_t seed = 1; seed <= 200; ++seed) {
+    INFO("seed " << seed);
+    const RandomProgram program(seed);
+    // Two programs on one tape, which share leaves, and a third loss that needs both; walked in parts.
+    const auto step = [&](std::uint64_t regions_seed, bool fail) {
+      release_grads(program.leaves);
+      const std::size_t before = live_bytes();
+      Tape tape;
+      std::mt19937 random(static_cast<unsigned>(seed));
+      const Tensor a = program.loss(regions_seed), b = program.loss(regions_seed ? regions_seed + 1 : 0);
+      const Tensor both = sine(reshape(a, {1})) * sine(reshape(b, {1}));
+      const auto walk = [&](const Tensor& loss, bool retain) {
+        if (fail) {
+          const Bits was = bits(grads(program.leaves));
+          memory::fail_after(random() % 200);
+          try {
+            tape.backward(loss, {.retain_graph = retain});
+            memory::fail_after(-1);
+            return;
+          } catch (const OutOfMemory&) {
+            memory::fail_after(-1);
+            ++failures;
+            CHECK(bits(grads(program.leaves)) == was);
+          }
+        }
+        tape.backward(loss, {.retain_graph = retain});
+      };
+      walk(a, true);
+      walk(both, true);
+      walk(b, false);
+      walk(a, false);
+      CHECK_THROWS_AS(tape.backward(both), UserError);
+      CHECK(live_bytes() >= before);
+      return bits(grads(program.leaves));
+    };
+    const Bits expected = step(0, false);
+    CHECK(step(seed + 1000, false) == expected);
+    CHECK(step(seed + 1000, true) == expected);
+  }
+  CHECK(failures > 200);
+}
+
 TEST_CASE("random eviction under a limit: the right bits below the limit, or OutOfMemory and no gradient",
           "[engine]") {
   ResidualBlocks model;

@@ -210,6 +210,64 @@ TEST_CASE("after a failed eager commit zero_grad makes the gradients valid again
   CHECK(failures > 3);
 }
 
+TEST_CASE("a gradient that is a saved value itself is not added to in place", "[engine]") {
+  // The gradient is made in forward and saved, as fused losses do: backward hands it out as it is.
+  struct FusedLoss final : Op {
+    std::string_view name() const override { return "fused_loss"; }
+    std::vector<ValueInfo> infer(std::span<const ValueInfo> in) const override {
+      return {{{1}, in[0].dtype, in[0].device}, in[0]};
+    }
+    void forward(std::span<const ConstView> in, std::span<const View> out,
+                 std::span<std::byte>) const override {
+      *out[0].as<double>() = 0;
+      for (std::int64_t i = 0; i < in[0].info->shape.numel(); ++i) {
+        const double x = in[0].as<double>()[i];
+        *out[0].as<double>() += x * x;
+        out[1].as<double>()[i] = 2 * x;
+      }
+    }
+    Saved saves(Needs) const override { return {.inputs = {}, .outputs = {1}}; }
+    std::vector<Tensor> backward(const Context& context, std::span<const Tensor>) const override {
+      return {context.outputs[1]};
+    }
+  };
+  const auto op = std::make_shared<const FusedLoss>();
+  const Tensor x = random_leaf({4}, 1);
+  const std::vector<double> at = x.to_vector();
+  for (const bool in_region : {false, true}) {
+    release_grads({&x, 1});
+    Tape tape;
+    Tensor fused;  // the user may still read it
+    const Tensor loss =
+        checkpoint::run(in_region ? checkpoint::Policy::full() : checkpoint::Policy::none(), [&] {
+          const Tensor other = sum(x * 3.0);
+          std::vector<Tensor> both = record(op, tensors(Tensor(x)));
+          fused = both[1];
+          return both[0] + other;
+        });
+    for (int pass = 1; pass <= 3; ++pass) {
+      if (pass == 2) fused = {};
+      tape.backward(loss, {.retain_graph = true});
+      for (std::size_t i = 0; i < 4; ++i) {
+        CHECK(x.grad().to_vector()[i] == Approx(pass * (2 * at[i] + 3)));
+        if (fused.defined()) CHECK(fused.to_vector()[i] == 2 * at[i]);
+      }
+    }
+    x.grad().write<double>()[0] = 100;  // .grad is the user's
+    tape.backward(loss);
+    CHECK(x.grad().to_vector()[0] == Approx(100 + 2 * at[0] + 3));
+    CHECK(x.grad().to_vector()[1] == Approx(4 * (2 * at[1] + 3)));
+  }
+  // Alone: .grad must not be the tape's buffer.
+  release_grads({&x, 1});
+  Tape tape;
+  const Tensor loss = checkpoint::run([&] { return record(op, tensors(Tensor(x))).front(); });
+  tape.backward(loss, {.retain_graph = true});
+  x.grad().write<double>()[0] = 100;
+  tape.backward(loss);
+  CHECK(x.grad().to_vector()[0] == Approx(100 + 2 * at[0]));
+}
+
 TEST_CASE("gradients of leaves are committed as buffers of their own", "[engine]") {
   const Tensor a = random_leaf({4}, 1), b = random_leaf({4}, 2), v = random_leaf({2, 2}, 3);
   Tape tape;
