@@ -10,6 +10,7 @@
 #include "reprise/autograd/tape_state.h"
 #include "reprise/core/dry_run.h"
 #include "reprise/core/error.h"
+#include "reprise/core/unlisted.h"
 
 namespace reprise {
 namespace {
@@ -470,6 +471,7 @@ std::vector<Tensor> WalkRun::run() {
     Mode(const Mode&) = delete;
     Mode& operator=(const Mode&) = delete;
   } const mode(tape_, walk_.create);
+  if (accumulate_) begin_gradient_walk();
   try {
     go(loss);
     if (accumulate_) commit_all();

@@ -75,7 +75,7 @@ Ref<TensorImpl> gradient_of(const TensorImpl& leaf) {
 
 void set_gradient(TensorImpl& leaf, Ref<TensorImpl> gradient) {
   if (!state) {
-    if (gradient) note_if_unlisted(leaf);
+    if (gradient) note_gradient(leaf);
     leaf.grad = std::move(gradient);
     return;
   }

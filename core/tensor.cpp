@@ -7,6 +7,7 @@
 #include "reprise/core/host_bytes.h"
 #include "reprise/core/lifetime.h"
 #include "reprise/core/object_pool.h"
+#include "reprise/core/unlisted.h"
 
 namespace reprise {
 
@@ -57,6 +58,7 @@ void TensorImpl::destroy(TensorImpl* impl) noexcept {
   if (impl->storage)
     if (LifetimeListener* listener = lifetime_listener()) listener->handle_died(*impl);
   if (impl->leaf) forget_in_dry_run(*impl);
+  if (impl->unlisted) forget_unlisted(*impl);
   impl->~TensorImpl();
   ObjectPool<TensorImpl>::give(impl);
 }

@@ -48,10 +48,11 @@ struct TensorImpl {
   Ref<Storage> storage;
   bool requires_grad = false;
   bool leaf = true;
-  bool unlisted = false;     // made by a module, and no walk over modules has met it yet (core/unlisted.h)
-  std::int32_t value = -1;   // the value on a tape that this handle stands for, valid while
-  std::uint64_t serial = 0;  // that tape's value has this serial
-  Ref<TensorImpl> grad;      // through gradient_of and set_gradient only
+  bool unlisted = false;  // made by a module, and no walk over modules has met it yet (core/unlisted.h)
+  std::uint64_t gradient_walk = 0;  // the walk of backward that gave the gradient
+  std::int32_t value = -1;          // the value on a tape that this handle stands for, valid while
+  std::uint64_t serial = 0;         // that tape's value has this serial
+  Ref<TensorImpl> grad;             // through gradient_of and set_gradient only
   std::unique_ptr<std::string> name;
 
   std::byte* data() const { return static_cast<std::byte*>(storage->data) + offset; }

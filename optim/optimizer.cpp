@@ -74,13 +74,8 @@ void Optimizer::set_lr(std::size_t group, double lr) {
 }
 
 std::vector<Optimizer::Update> Optimizer::updates() {
-  if (const Tensor unlisted = take_unlisted_with_gradient(); unlisted.defined())
-    throw UserError(
-        fmt::format("{}: a parameter {} got a gradient, but no module names it: add it to the visit() of the "
-                    "module that holds it, "
-                    "or give it to an optimizer",
-                    name_, describe(unlisted)));
   std::vector<Update> list;
+  std::vector<std::uint64_t> walks;
   list.reserve(entries_.size());
   for (Entry& entry : entries_) {
     Tensor gradient = entry.parameter.grad();
@@ -94,8 +89,16 @@ std::vector<Optimizer::Update> Optimizer::updates() {
             fmt::format("{}: {} was {} when the optimizer was made; make the optimizer after the module was "
                         "moved or converted",
                         name_, describe(entry.parameter), to_string(memory.info())));
+    const std::uint64_t walk = entry.parameter.impl()->gradient_walk;
+    if (walks.empty() || walks.back() != walk) walks.push_back(walk);
     list.push_back({&entry, std::move(gradient)});
   }
+  if (const Tensor unlisted = find_unlisted(walks); unlisted.defined())
+    throw UserError(
+        fmt::format("{}: a parameter {} got a gradient in the same backward, but no module names it: add it "
+                    "to the visit() of the "
+                    "module that holds it, or give it to an optimizer",
+                    name_, describe(unlisted)));
   return list;
 }
 

@@ -5,8 +5,8 @@
 // contents refuses to read the new. It skips parameters without a gradient. When it throws, nothing has changed. In a
 // dry run it does nothing.
 //
-// A parameter of a module that got a gradient since the last step, and that neither a walk over modules
-// (Module::parameters() and the like) nor an optimizer has ever met, is a UserError at step(): a visit() lacks it.
+// A parameter of a module that got its gradient in the same backward as this optimizer's, and that neither a walk over
+// modules (Module::parameters() and the like) nor an optimizer has ever met, is a UserError at step(): a visit() lacks it.
 #include <cstddef>
 #include <cstdint>
 #include <optional>
