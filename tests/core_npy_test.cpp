@@ -6,7 +6,7 @@
 
 #include "reprise/core/memory.h"
 #include "reprise/core/tensor.h"
-#include "temporary_file.h"
+#include "reprise/tests/temporary_file.h"
 
 using namespace reprise;
 using Catch::Matchers::Contains;
