@@ -1,7 +1,19 @@
+// One line a file, in alphabetical order.
+#include "reprise/cpu/fast_slots.h"
+
+#include <hwy/highway.h>
+
 #include "reprise/cpu/slots.h"
 
 namespace reprise::cpu {
 
-void fill_fast_kernels() {}
+void fill_fast_kernels() {
+  hwy::GetChosenTarget().Update(hwy::SupportedTargets());  // which the lists below then read
+  fill_fast_activations();
+  fill_fast_arithmetic();
+  fill_fast_conv2d();
+  fill_fast_linear();
+  fill_fast_matmul();
+}
 
 }  // namespace reprise::cpu

@@ -1,0 +1,170 @@
+// Batch norm over the rows of [rows, channels], vectorized over the channels. Sums are made of each channel less its
+// first value, which the variance does not depend on, so that they do not cancel.
+#include "reprise/cpu/vector_targets.h"
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "reprise/cpu/batch_norm.cpp"
+#include <hwy/foreach_target.h>
+// After it:
+#include <hwy/highway.h>
+
+#include <cmath>
+
+#include "reprise/cpu/vector_columns.h"
+#include "reprise/ops/batch_norm.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace reprise::cpu::HWY_NAMESPACE {
+
+inline constexpr std::int64_t kGrain = 16384;  // elements worth a thread
+
+// The rows that go through a channel's factors once they are in the nearest cache.
+template <class Row>
+HWY_INLINE void for_each_row(std::int64_t rows, std::int64_t channels, Row row) {
+  parallel_for(rows, kGrain / channels + 1, [&](std::int64_t begin, std::int64_t end) HWY_ATTR {
+    for (std::int64_t r = end; r-- > begin;) row(r * channels);  // backwards: the last rows were read just now
+  });
+}
+
+// The workspace: the sums' (ColumnChunks), then some rows of `channels` floats.
+struct Workspace {
+  std::span<std::byte> sums;
+  float* rows;
+  Workspace(const ColumnChunks& chunks, std::span<std::byte> all)
+      : sums(all), rows(reinterpret_cast<float*>(all.data() + chunks.workspace(2))) {}
+};
+
+// y = (x - mean) slope + bias
+void normalize(const float* x, const float* mean, const float* slope, const float* bias, float* y,
+               std::int64_t rows, std::int64_t channels, bool relu) {
+  const auto normalized = [=](std::int64_t row, std::int64_t c, auto read) HWY_ATTR {
+    return hn::MulAdd(hn::Sub(read(x + row + c), read(mean + c)), read(slope + c), read(bias + c));
+  };
+  if (relu)
+    for_each_row(rows, channels, [=](std::int64_t row) HWY_ATTR {
+      map_places(y + row, channels, [=](std::int64_t c, auto read) HWY_ATTR {
+        const Vec result = normalized(row, c, read);
+        return hn::IfThenZeroElse(hn::Lt(result, hn::Zero(F32())), result);  // NaN stays
+      });
+    });
+  else
+    for_each_row(rows, channels, [=](std::int64_t row) HWY_ATTR {
+      map_places(y + row, channels,
+                 [=](std::int64_t c, auto read) HWY_ATTR { return normalized(row, c, read); });
+    });
+}
+
+void batch_norm(const BatchNormArgs& args, std::span<std::byte> bytes) {
+  const std::int64_t channels = args.x.info->shape[-1], rows = args.x.info->shape.numel() / channels;
+  const float *x = args.x.as<float>(), *weight = args.weight.as<float>(), *bias = args.bias.as<float>();
+  float *y = args.y.as<float>(), *mean = args.mean.as<float>(), *rstd = args.rstd.as<float>();
+  const ColumnChunks chunks(rows, channels);
+  const Workspace workspace(chunks, bytes);
+  const double* sums =
+      column_sums<2>(chunks, workspace.sums, [=](std::int64_t row, std::int64_t c, auto read) HWY_ATTR {
+        const Vec difference = hn::Sub(read(x + row * channels + c), read(x + c));
+        return Terms<2>{{difference, hn::Mul(difference, difference)}};
+      });
+  float* slope = workspace.rows;
+  const auto count = static_cast<double>(rows);
+  for (std::int64_t c = 0; c < channels; ++c) {
+    const double shifted = sums[c] / count, square = sums[channels + c] / count;
+    const double deviation = 1.0 / std::sqrt(std::max(square - shifted * shifted, 0.0) + args.eps);
+    mean[c] = static_cast<float>(shifted + static_cast<double>(x[c]));
+    rstd[c] = static_cast<float>(deviation);
+    slope[c] = static_cast<float>(deviation * static_cast<double>(weight[c]));
+  }
+  normalize(x, mean, slope, bias, y, rows, channels, args.relu);
+}
+
+// With h = (x - mean) rstd, n rows and g the gradient that passes the ReLU:
+//   dbias = sum(g), dweight = sum(g h), dx = weight rstd (g - dbias / n - h dweight / n)
+// which is slope g + per_difference (x - mean) + constant.
+template <bool Relu>
+void backward(const BatchNormBackwardArgs& args, std::span<std::byte> bytes) {
+  const std::int64_t channels = args.x.info->shape[-1], rows = args.x.info->shape.numel() / channels;
+  const float *dy = args.dy.as<float>(), *x = args.x.as<float>(), *y = args.y.as<float>();
+  const float *mean = args.mean.as<float>(), *rstd = args.rstd.as<float>(), *weight = args.weight.as<float>();
+  const auto passed = [=](std::int64_t i, auto read) HWY_ATTR {
+    const Vec g = read(dy + i);
+    if constexpr (Relu) return hn::IfThenElseZero(hn::Gt(read(y + i), hn::Zero(F32())), g);
+    return g;
+  };
+  const ColumnChunks chunks(rows, channels);
+  const Workspace workspace(chunks, bytes);
+  const double* sums =
+      column_sums<2>(chunks, workspace.sums, [=](std::int64_t row, std::int64_t c, auto read) HWY_ATTR {
+        const std::int64_t i = row * channels + c;
+        const Vec g = passed(i, read);
+        return Terms<2>{{g, hn::Mul(g, hn::Sub(read(x + i), read(mean + c)))}};
+      });
+  float *slope = workspace.rows, *per_difference = slope + channels, *constant = per_difference + channels;
+  const auto count = static_cast<double>(rows);
+  for (std::int64_t c = 0; c < channels; ++c) {
+    const auto deviation = static_cast<double>(rstd[c]), factor = deviation * static_cast<double>(weight[c]);
+    const double dweight = sums[channels + c] * deviation;
+    args.dbias.as<float>()[c] = static_cast<float>(sums[c]);
+    args.dweight.as<float>()[c] = static_cast<float>(dweight);
+    slope[c] = static_cast<float>(factor);
+    per_difference[c] = static_cast<float>(-factor * deviation * dweight / count);
+    constant[c] = static_cast<float>(-factor * sums[c] / count);
+  }
+  if (!args.dx.info) return;
+  float* dx = args.dx.as<float>();
+  for_each_row(rows, channels, [=](std::int64_t i) HWY_ATTR {
+    map_places(dx + i, channels, [=](std::int64_t c, auto read) HWY_ATTR {
+      const Vec difference = hn::Sub(read(x + i + c), read(mean + c));
+      return hn::MulAdd(passed(i + c, read), read(slope + c),
+                        hn::MulAdd(difference, read(per_difference + c), read(constant + c)));
+    });
+  });
+}
+
+void batch_norm_backward(const BatchNormBackwardArgs& args, std::span<std::byte> workspace) {
+  args.relu ? backward<true>(args, workspace) : backward<false>(args, workspace);
+}
+
+void batch_norm_inference(const BatchNormInferenceArgs& args, std::span<std::byte> workspace) {
+  const std::int64_t channels = args.x.info->shape[-1], rows = args.x.info->shape.numel() / channels;
+  auto* slope = reinterpret_cast<float*>(workspace.data());
+  for (std::int64_t c = 0; c < channels; ++c)
+    slope[c] = static_cast<float>(static_cast<double>(args.weight.as<float>()[c]) /
+                                  std::sqrt(static_cast<double>(args.variance.as<float>()[c]) + args.eps));
+  normalize(args.x.as<float>(), args.mean.as<float>(), slope, args.bias.as<float>(), args.y.as<float>(), rows,
+            channels, false);
+}
+
+}  // namespace reprise::cpu::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+#include "reprise/cpu/fast_slots.h"
+
+namespace reprise::cpu {
+
+HWY_EXPORT(batch_norm);
+HWY_EXPORT(batch_norm_backward);
+HWY_EXPORT(batch_norm_inference);
+
+namespace {
+
+std::size_t bytes_of(const ValueInfo& x, std::int64_t rows_of_channels) {
+  const std::int64_t channels = x.shape[-1];
+  return ColumnChunks(x.shape.numel() / channels, channels).workspace(2) +
+         static_cast<std::size_t>(rows_of_channels * channels) * sizeof(float);
+}
+std::size_t batch_norm_workspace(const BatchNormArgs& args) { return bytes_of(*args.x.info, 1); }
+std::size_t batch_norm_backward_workspace(const BatchNormBackwardArgs& args) { return bytes_of(*args.x.info, 3); }
+std::size_t batch_norm_inference_workspace(const BatchNormInferenceArgs& args) {
+  return static_cast<std::size_t>(args.x.info->shape[-1]) * sizeof(float);
+}
+
+}  // namespace
+
+void fill_fast_batch_norm() {
+  fill(batch_norm_slot, HWY_DYNAMIC_DISPATCH(batch_norm), batch_norm_workspace);
+  fill(batch_norm_backward_slot, HWY_DYNAMIC_DISPATCH(batch_norm_backward), batch_norm_backward_workspace);
+  fill(batch_norm_inference_slot, HWY_DYNAMIC_DISPATCH(batch_norm_inference), batch_norm_inference_workspace);
+}
+
+}  // namespace reprise::cpu
+#endif

@@ -1,0 +1,122 @@
+// Convolution by oneDNN. A 1x1 convolution is a product of the weight with each pixel; what oneDNN has nothing fast
+// for goes to the plain loops.
+#include "reprise/ops/conv2d.h"
+
+#include "reprise/cpu/dnnl_convolution.h"
+#include "reprise/cpu/dnnl_product.h"
+#include "reprise/cpu/fast_slots.h"
+#include "reprise/cpu/plain_fallback.h"
+
+namespace reprise::cpu {
+namespace {
+
+Convolution convolution(ConvolutionPass pass, const ValueInfo& x, const ValueInfo& weight, const ValueInfo& y,
+                        const Conv2dFunctionOptions& options, bool bias) {
+  return {.pass = pass,
+          .n = x.shape[0],
+          .h = x.shape[1],
+          .w = x.shape[2],
+          .in = x.shape[3],
+          .out = weight.shape[0],
+          .kernel_h = weight.shape[1],
+          .kernel_w = weight.shape[2],
+          .p = y.shape[1],
+          .q = y.shape[2],
+          .options = options,
+          .bias = bias};
+}
+Convolution convolution(const Conv2dArgs& args) {
+  return convolution(ConvolutionPass::forward, *args.x.info, *args.weight.info, *args.y.info, args.options,
+                     args.bias.info != nullptr);
+}
+Convolution convolution(const Conv2dBackwardInputArgs& args) {
+  return convolution(ConvolutionPass::backward_input, *args.dx.info, *args.weight.info, *args.dy.info,
+                     args.options, false);
+}
+Convolution convolution(const Conv2dBackwardWeightArgs& args) {
+  return convolution(ConvolutionPass::backward_weight, *args.x.info, *args.dweight.info, *args.dy.info,
+                     args.options, args.dbias.info != nullptr);
+}
+
+// Each pixel by itself: y [pixels, out] = x [pixels, in] weight^T. The gradient of a bias comes from no product.
+bool is_product(const Convolution& c) {
+  const Conv2dFunctionOptions& o = c.options;
+  return c.kernel_h == 1 && c.kernel_w == 1 && o.stride == Pair(1) && o.padding == Pair(0) && o.groups == 1 &&
+         !(c.bias && c.pass == ConvolutionPass::backward_weight);
+}
+
+std::shared_ptr<const DnnlPrimitive> pixel_product(const Convolution& c) {
+  if (!is_product(c)) return nullptr;
+  const std::int64_t pixels = c.n * c.h * c.w;
+  switch (c.pass) {
+    case ConvolutionPass::forward:
+      return product_primitive({.m = pixels, .n = c.out, .k = c.in, .transpose_b = true, .bias = c.bias});
+    case ConvolutionPass::backward_input:
+      return product_primitive({.m = pixels, .n = c.in, .k = c.out});
+    case ConvolutionPass::backward_weight:
+      return product_primitive({.m = c.out, .n = c.in, .k = pixels, .transpose_a = true});
+  }
+  return nullptr;
+}
+
+template <class Args>
+std::size_t workspace_bytes(const KernelSlot<Args>& slot, const Args& args) {
+  const Convolution c = convolution(args);
+  if (const auto product = pixel_product(c)) return product->workspace();
+  if (const auto primitive = convolution_primitive(c)) return primitive->workspace();
+  return plain_workspace(slot, args);
+}
+
+std::size_t forward_workspace(const Conv2dArgs& args) { return workspace_bytes(conv2d_slot, args); }
+
+void forward(const Conv2dArgs& args, std::span<std::byte> workspace) {
+  const Convolution c = convolution(args);
+  if (const auto product = pixel_product(c)) {
+    if (c.bias)
+      product->run({args.x.data, args.weight.data, args.bias.data, args.y.data}, workspace.data());
+    else
+      product->run({args.x.data, args.weight.data, args.y.data}, workspace.data());
+  } else if (const auto primitive = convolution_primitive(c)) {
+    primitive->run(args.x.data, args.weight.data, args.bias.data, args.y.data, workspace.data());
+  } else {
+    run_plain(conv2d_slot, args, workspace);
+  }
+}
+
+std::size_t backward_input_workspace(const Conv2dBackwardInputArgs& args) {
+  return workspace_bytes(conv2d_backward_input_slot, args);
+}
+
+void backward_input(const Conv2dBackwardInputArgs& args, std::span<std::byte> workspace) {
+  const Convolution c = convolution(args);
+  if (const auto product = pixel_product(c))
+    product->run({args.dy.data, args.weight.data, args.dx.data}, workspace.data());
+  else if (const auto primitive = convolution_primitive(c))
+    primitive->run(args.dx.data, args.weight.data, nullptr, args.dy.data, workspace.data());
+  else
+    run_plain(conv2d_backward_input_slot, args, workspace);
+}
+
+std::size_t backward_weight_workspace(const Conv2dBackwardWeightArgs& args) {
+  return workspace_bytes(conv2d_backward_weight_slot, args);
+}
+
+void backward_weight(const Conv2dBackwardWeightArgs& args, std::span<std::byte> workspace) {
+  const Convolution c = convolution(args);
+  if (const auto product = pixel_product(c))
+    product->run({args.dy.data, args.x.data, args.dweight.data}, workspace.data());
+  else if (const auto primitive = convolution_primitive(c))
+    primitive->run(args.x.data, args.dweight.data, args.dbias.data, args.dy.data, workspace.data());
+  else
+    run_plain(conv2d_backward_weight_slot, args, workspace);
+}
+
+}  // namespace
+
+void fill_fast_conv2d() {
+  fill(conv2d_slot, forward, forward_workspace);
+  fill(conv2d_backward_input_slot, backward_input, backward_input_workspace);
+  fill(conv2d_backward_weight_slot, backward_weight, backward_weight_workspace);
+}
+
+}  // namespace reprise::cpu

@@ -1,0 +1,98 @@
+#pragma once
+// oneDNN primitives as kernels need them: made once for each shape and kept, run on the caller's pointers, with
+// scratchpads that the caller provides, so that they are counted. What differs between oneDNN 2.x and 3.x stays in the
+// dnnl_* files. Nothing of oneDNN starts before the first primitive is made.
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <dnnl.hpp>
+#include <initializer_list>
+#include <memory>
+#include <mutex>
+#include <vector>
+
+namespace reprise::cpu {
+
+const dnnl::engine& dnnl_engine();
+
+// A primitive and the layouts of its arguments, in a fixed order. Threads may run the same one at once.
+class DnnlPrimitive {
+ public:
+  struct Argument {
+    int number;  // DNNL_ARG_*
+    dnnl::memory::desc layout;
+  };
+  // `description` was made with dnnl_attributes().
+  template <class Description>
+  DnnlPrimitive(const Description& description, const dnnl::primitive& primitive, std::vector<Argument> arguments)
+      : DnnlPrimitive(primitive, std::move(arguments), description.scratchpad_desc(), description.impl_info_str()) {}
+
+  // Of the scratchpad, which is 64-byte aligned.
+  std::size_t workspace() const { return workspace_; }
+  const char* implementation() const { return implementation_.c_str(); }
+
+  // One pointer an argument.
+  void run(std::initializer_list<const void*> pointers, void* scratchpad) const;
+
+ private:
+  DnnlPrimitive(const dnnl::primitive& primitive, std::vector<Argument> arguments,
+                const dnnl::memory::desc& scratchpad, std::string implementation);
+  // Memory objects are handles that hold a pointer for the length of a run: each run takes a set of its own.
+  using MemorySet = std::vector<dnnl::memory>;
+  MemorySet take_memory_set() const;
+  void give_back(MemorySet set) const;
+
+  dnnl::primitive primitive_;
+  std::vector<Argument> arguments_;  // the scratchpad is the last
+  std::size_t workspace_;
+  std::string implementation_;
+  mutable std::mutex mutex_;
+  mutable std::vector<MemorySet> idle_sets_;
+};
+
+// Scratchpads come from the caller.
+dnnl::primitive_attr dnnl_attributes();
+
+// Is this one of oneDNN's reference loops, which are slower than cpu/plain?
+bool is_reference(const char* implementation);
+
+// What copies between two layouts.
+std::unique_ptr<const DnnlPrimitive> make_reorder(const dnnl::memory::desc& from, const dnnl::memory::desc& to);
+
+// What a primitive was made for. The thread count is added by the cache: scratchpads depend on it.
+struct PrimitiveKey {
+  static constexpr std::size_t kMaxNumbers = 20;
+  std::array<std::int64_t, kMaxNumbers> numbers = {};
+  PrimitiveKey(std::initializer_list<std::int64_t> values);
+  friend bool operator==(const PrimitiveKey&, const PrimitiveKey&) = default;
+};
+enum class PrimitiveKind : std::int64_t { product, convolution };
+
+namespace detail {
+using AnyPrimitive = std::shared_ptr<const void>;
+bool find_cached(const PrimitiveKey& key, AnyPrimitive& found);
+AnyPrimitive keep_cached(const PrimitiveKey& key, AnyPrimitive made);  // the one that is kept: another thread's may be
+}  // namespace detail
+
+// What `make` made for this key at this thread count; makes it where there is none yet. The cache keeps the 1,024 used
+// last. `make` may return null (not available), which is remembered too.
+template <class T, class Make>
+std::shared_ptr<const T> cached_primitive(const PrimitiveKey& key, Make make) {
+  detail::AnyPrimitive found;
+  if (!detail::find_cached(key, found)) found = detail::keep_cached(key, std::shared_ptr<const T>(make()));
+  return std::static_pointer_cast<const T>(found);
+}
+
+// oneDNN makes and runs primitives with the threads that num_threads() says, while one lives.
+class [[nodiscard]] DnnlThreads {
+ public:
+  DnnlThreads();
+  ~DnnlThreads();
+  DnnlThreads(const DnnlThreads&) = delete;
+  DnnlThreads& operator=(const DnnlThreads&) = delete;
+
+ private:
+  int previous_;
+};
+
+}  // namespace reprise::cpu

@@ -1,0 +1,23 @@
+#pragma once
+// y = op(a) op(b) + bias: the matrix product as a oneDNN primitive. Operands are contiguous and row-major; op transposes
+// where the flag says so, in the descriptor only.
+#include <cstdint>
+#include <memory>
+
+#include "reprise/cpu/dnnl_primitive.h"
+
+namespace reprise::cpu {
+
+struct Product {
+  std::int64_t m = 0, n = 0, k = 0;
+  bool transpose_a = false, transpose_b = false;
+  bool bias = false;            // [n], added to each row
+  std::int64_t batch = 1;       // products, one after another
+  bool one_a = false, one_b = false;  // the same a (b) for each
+};
+
+// In f32; arguments: a, b, bias where there is one, y. Null where oneDNN has nothing faster than its reference loops
+// and where an extent is 0.
+std::shared_ptr<const DnnlPrimitive> product_primitive(const Product& product);
+
+}  // namespace reprise::cpu

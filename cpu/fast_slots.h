@@ -1,0 +1,19 @@
+#pragma once
+// The lists of the fast kernels, one a file. All are f32; for what they lack there is cpu/plain.
+#include "reprise/core/kernel_slot.h"
+
+namespace reprise::cpu {
+
+void fill_fast_activations();
+void fill_fast_arithmetic();
+void fill_fast_conv2d();
+void fill_fast_linear();
+void fill_fast_matmul();
+
+template <class Args>
+void fill(KernelSlot<Args>& slot, void (*run)(const Args&, std::span<std::byte>),
+          std::size_t (*workspace)(const Args&) = nullptr) {
+  slot.fill(Device::CPU, DType::f32, {run, workspace});
+}
+
+}  // namespace reprise::cpu

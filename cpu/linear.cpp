@@ -1,0 +1,60 @@
+// Both products of a linear layer by oneDNN; the plain loops where it has nothing fast.
+#include "reprise/ops/linear.h"
+
+#include "reprise/cpu/dnnl_product.h"
+#include "reprise/cpu/fast_slots.h"
+#include "reprise/cpu/plain_fallback.h"
+
+namespace reprise::cpu {
+namespace {
+
+std::shared_ptr<const DnnlPrimitive> primitive(const LinearArgs& args) {
+  const std::int64_t in = args.w.info->shape[-1], out = args.w.info->shape[0];
+  if (in == 0) return nullptr;
+  return product_primitive({.m = args.x.info->shape.numel() / in,
+                            .n = out,
+                            .k = in,
+                            .transpose_b = true,
+                            .bias = args.b.info != nullptr});
+}
+
+std::size_t linear_workspace(const LinearArgs& args) {
+  const auto product = primitive(args);
+  return product ? product->workspace() : plain_workspace(linear_slot, args);
+}
+
+void linear(const LinearArgs& args, std::span<std::byte> workspace) {
+  const auto product = primitive(args);
+  if (!product) return run_plain(linear_slot, args, workspace);
+  if (args.b.info)
+    product->run({args.x.data, args.w.data, args.b.data, args.y.data}, workspace.data());
+  else
+    product->run({args.x.data, args.w.data, args.y.data}, workspace.data());
+}
+
+std::shared_ptr<const DnnlPrimitive> primitive(const LinearBackwardWeightArgs& args) {
+  const std::int64_t in = args.dw.info->shape[1], out = args.dw.info->shape[0];
+  if (in == 0) return nullptr;
+  return product_primitive(
+      {.m = out, .n = in, .k = args.x.info->shape.numel() / in, .transpose_a = true});
+}
+
+std::size_t linear_backward_weight_workspace(const LinearBackwardWeightArgs& args) {
+  const auto product = primitive(args);
+  return product ? product->workspace() : plain_workspace(linear_backward_weight_slot, args);
+}
+
+void linear_backward_weight(const LinearBackwardWeightArgs& args, std::span<std::byte> workspace) {
+  const auto product = primitive(args);
+  if (!product) return run_plain(linear_backward_weight_slot, args, workspace);
+  product->run({args.dy.data, args.x.data, args.dw.data}, workspace.data());
+}
+
+}  // namespace
+
+void fill_fast_linear() {
+  fill(linear_slot, linear, linear_workspace);
+  fill(linear_backward_weight_slot, linear_backward_weight, linear_backward_weight_workspace);
+}
+
+}  // namespace reprise::cpu

@@ -1,0 +1,143 @@
+// Sums over some dimensions, in double beyond a few elements. Vectorized where the dimensions that are summed lie
+// together; others go to the plain loops. The order of additions follows from the shape.
+#include "reprise/cpu/vector_targets.h"
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "reprise/cpu/sum.cpp"
+#include <hwy/foreach_target.h>
+// After it:
+#include <hwy/highway.h>
+
+#include "reprise/cpu/plain_fallback.h"
+#include "reprise/cpu/vector_columns.h"
+#include "reprise/ops/column_sum.h"
+#include "reprise/ops/sum_to.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace reprise::cpu::HWY_NAMESPACE {
+
+// [outer, reduced, inner], summed over the middle.
+struct MiddleSum {
+  std::int64_t outer = 1, reduced = 1, inner = 1;
+  bool together = true;  // the dimensions that are summed
+
+  MiddleSum(const Shape& x, const Shape& kept) {
+    for (std::size_t d = 0; d < x.extents().size(); ++d) {
+      const std::int64_t extent = x.extents()[d];
+      if (extent == 1) continue;
+      if (kept.extents()[d] == extent) {
+        (reduced == 1 ? outer : inner) *= extent;
+      } else {
+        if (inner != 1) together = false;
+        reduced *= extent;
+      }
+    }
+  }
+};
+
+// Of elements that lie together.
+HWY_INLINE double sum_of(const float* x, std::int64_t count) {
+  constexpr std::int64_t kVectors = 4;   // side by side
+  constexpr std::int64_t kElements = 512;  // in f32 that many, for each lane an eighth or fewer
+  const std::int64_t n = lanes();
+  double total = 0;
+  for (std::int64_t begin = 0; begin < count; begin += kElements) {
+    const std::int64_t end = std::min(count, begin + kElements);
+    Vec a = hn::Zero(F32()), b = a, c = a, d = a;
+    std::int64_t i = begin;
+    for (; i + kVectors * n <= end; i += kVectors * n) {
+      a = hn::Add(a, load(x + i));
+      b = hn::Add(b, load(x + i + n));
+      c = hn::Add(c, load(x + i + 2 * n));
+      d = hn::Add(d, load(x + i + 3 * n));
+    }
+    for (; i + n <= end; i += n) a = hn::Add(a, load(x + i));
+    if (i < end) b = hn::Add(b, load_part(x + i, end - i));
+    total += static_cast<double>(sum_of_lanes(hn::Add(hn::Add(a, b), hn::Add(c, d))));
+  }
+  return total;
+}
+
+void sum(const SumArgs& args, std::span<std::byte> workspace) {
+  const Shape& shape = args.x.info->shape;
+  const MiddleSum all(shape, args.kept);
+  const float* x = args.x.as<float>();
+  float* y = args.y.as<float>();
+  constexpr std::int64_t kGrain = 16384;  // elements worth a thread
+  constexpr std::int64_t kMaxChunks = 64, kBlock = 64;
+  if (shape.numel() == 0 || !all.together) {
+    run_plain(sum_slot, args, workspace);
+  } else if (all.inner == 1 && all.outer == 1) {
+    const std::int64_t length = std::max(kGrain, (all.reduced + kMaxChunks - 1) / kMaxChunks);
+    const std::int64_t chunks = (all.reduced + length - 1) / length;
+    std::array<double, kMaxChunks> partial;
+    parallel_for(chunks, 1, [&](std::int64_t begin, std::int64_t end) HWY_ATTR {
+      for (std::int64_t i = begin; i < end; ++i)
+        partial[static_cast<std::size_t>(i)] = sum_of(x + i * length, std::min(length, all.reduced - i * length));
+    });
+    double total = 0;
+    for (std::int64_t i = 0; i < chunks; ++i) total += partial[static_cast<std::size_t>(i)];
+    y[0] = static_cast<float>(total * args.scale);
+  } else if (all.inner == 1) {
+    parallel_for(all.outer, kGrain / all.reduced + 1, [&](std::int64_t begin, std::int64_t end) HWY_ATTR {
+      for (std::int64_t i = begin; i < end; ++i)
+        y[i] = static_cast<float>(sum_of(x + i * all.reduced, all.reduced) * args.scale);
+    });
+  } else {  // blocks of columns, each by one thread
+    const std::int64_t blocks = (all.inner + kBlock - 1) / kBlock;
+    const std::int64_t grain = kGrain / (all.reduced * std::min(kBlock, all.inner)) + 1;
+    parallel_for(all.outer * blocks, grain, [&](std::int64_t begin, std::int64_t end) HWY_ATTR {
+      for (std::int64_t i = begin; i < end; ++i) {
+        const std::int64_t outer = i / blocks, first = i % blocks * kBlock;
+        const std::int64_t columns = std::min(kBlock, all.inner - first);
+        const float* from = x + outer * all.reduced * all.inner + first;
+        std::array<double, kBlock> sums = {};
+        add_rows<1>(0, all.reduced, columns, sums.data(), [&](std::int64_t row, std::int64_t c, auto read) HWY_ATTR {
+          return Terms<1>{{read(from + row * all.inner + c)}};
+        });
+        for (std::int64_t c = 0; c < columns; ++c)
+          y[outer * all.inner + first + c] = static_cast<float>(sums[static_cast<std::size_t>(c)] * args.scale);
+      }
+    });
+  }
+}
+
+void column_sum(const ColumnSumArgs& args, std::span<std::byte> workspace) {
+  const std::int64_t columns = args.y.info->shape[0];
+  if (args.x.info->shape.numel() == 0) return run_plain(column_sum_slot, args, workspace);
+  const float* x = args.x.as<float>();
+  const ColumnChunks chunks(args.x.info->shape.numel() / columns, columns);
+  const double* sums =
+      column_sums<1>(chunks, workspace, [&](std::int64_t row, std::int64_t c, auto read) HWY_ATTR {
+        return Terms<1>{{read(x + row * columns + c)}};
+      });
+  for (std::int64_t c = 0; c < columns; ++c) args.y.as<float>()[c] = static_cast<float>(sums[c]);
+}
+
+}  // namespace reprise::cpu::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+#include "reprise/cpu/fast_slots.h"
+
+namespace reprise::cpu {
+
+HWY_EXPORT(sum);
+HWY_EXPORT(column_sum);
+
+namespace {
+
+std::size_t column_sum_workspace(const ColumnSumArgs& args) {
+  const std::int64_t columns = args.y.info->shape[0], count = args.x.info->shape.numel();
+  if (count == 0) return plain_workspace(column_sum_slot, args);
+  return ColumnChunks(count / columns, columns).workspace(1);
+}
+
+}  // namespace
+
+void fill_fast_sum() {
+  fill(sum_slot, HWY_DYNAMIC_DISPATCH(sum));
+  fill(column_sum_slot, HWY_DYNAMIC_DISPATCH(column_sum), column_sum_workspace);
+}
+
+}  // namespace reprise::cpu
+#endif

@@ -1,0 +1,141 @@
+// What the vectorized kernels share: loops over arrays, sums of lanes, exp, tanh, erf and sigmoid of f32. Compiled once
+// for each instruction set (Highway's scheme, https://google.github.io/highway), so the guard is not #pragma once.
+// Include it after hwy/foreach_target.h.
+#if defined(REPRISE_CPU_VECTOR_MATH_H) == defined(HWY_TARGET_TOGGLE)
+#ifdef REPRISE_CPU_VECTOR_MATH_H
+#undef REPRISE_CPU_VECTOR_MATH_H
+#else
+#define REPRISE_CPU_VECTOR_MATH_H
+#endif
+
+#include <hwy/contrib/math/math-inl.h>
+#include <hwy/highway.h>
+
+#include <array>
+#include <cstdint>
+#include <cstring>
+
+HWY_BEFORE_NAMESPACE();
+namespace reprise::cpu::HWY_NAMESPACE {
+
+namespace hn = hwy::HWY_NAMESPACE;
+using F32 = hn::ScalableTag<float>;
+using Vec = hn::Vec<F32>;
+
+// Lanes of a vector: 16 with AVX-512, 8 with AVX2.
+HWY_INLINE std::int64_t lanes() { return static_cast<std::int64_t>(hn::Lanes(F32())); }
+inline constexpr std::size_t kMaxLanes = HWY_MAX_BYTES / sizeof(float);
+
+HWY_INLINE Vec load(const float* from) { return hn::LoadU(F32(), from); }
+HWY_INLINE void store(Vec v, float* to) { hn::StoreU(v, F32(), to); }
+HWY_INLINE Vec set(float value) { return hn::Set(F32(), value); }
+
+// The first `count` lanes, fewer than a vector has; the others are `rest`. Nothing beyond them is touched.
+#if HWY_TARGET == HWY_AVX3 || HWY_TARGET == HWY_AVX2  // whose masked loads and stores touch no more than the mask says
+HWY_INLINE Vec load_part(const float* from, std::int64_t count, float rest = 0) {
+  const auto mask = hn::FirstN(F32(), static_cast<std::size_t>(count));
+  const Vec v = hn::MaskedLoad(mask, F32(), from);
+  return rest == 0 ? v : hn::IfThenElse(mask, v, set(rest));
+}
+HWY_INLINE void store_part(Vec v, float* to, std::int64_t count) {
+  hn::BlendedStore(v, hn::FirstN(F32(), static_cast<std::size_t>(count)), F32(), to);
+}
+#else
+HWY_INLINE Vec load_part(const float* from, std::int64_t count, float rest = 0) {
+  HWY_ALIGN std::array<float, kMaxLanes> part;
+  part.fill(rest);
+  std::memcpy(part.data(), from, static_cast<std::size_t>(count) * sizeof(float));
+  return hn::Load(F32(), part.data());
+}
+HWY_INLINE void store_part(Vec v, float* to, std::int64_t count) {
+  HWY_ALIGN std::array<float, kMaxLanes> part;
+  hn::Store(v, F32(), part.data());
+  std::memcpy(to, part.data(), static_cast<std::size_t>(count) * sizeof(float));
+}
+#endif
+
+// Reads whole vectors, or the lanes that are left at the end.
+struct WholeVectors {
+  HWY_INLINE Vec operator()(const float* from) const { return load(from); }
+};
+struct LastLanes {
+  std::int64_t count;
+  HWY_INLINE Vec operator()(const float* from) const { return load_part(from, count); }
+};
+
+// y[i] = f(i, read) for vectors at i = 0, lanes, 2 lanes, ... of count elements; f reads its operands with `read`. The
+// last elements, fewer than a vector, go through the same f, so that an element's bits do not depend on its place. y may
+// be an operand.
+template <class F>
+HWY_INLINE void map_places(float* y, std::int64_t count, F f) {
+  const std::int64_t n = lanes();
+  std::int64_t i = 0;
+  for (; i + n <= count; i += n) store(f(i, WholeVectors()), y + i);
+  if (i < count) store_part(f(i, LastLanes{count - i}), y + i, count - i);
+}
+// y[i] = f(x[i]), and y[i] = f(a[i], b[i])
+template <class F>
+HWY_INLINE void map(const float* x, float* y, std::int64_t count, F f) {
+  map_places(y, count, [=](std::int64_t i, auto read) HWY_ATTR { return f(read(x + i)); });
+}
+template <class F>
+HWY_INLINE void map(const float* a, const float* b, float* y, std::int64_t count, F f) {
+  map_places(y, count, [=](std::int64_t i, auto read) HWY_ATTR { return f(read(a + i), read(b + i)); });
+}
+
+HWY_INLINE float sum_of_lanes(Vec v) { return hn::GetLane(hn::SumOfLanes(F32(), v)); }
+HWY_INLINE float max_of_lanes(Vec v) { return hn::GetLane(hn::MaxOfLanes(F32(), v)); }
+
+// The sum of v's lanes in double, added to `total`.
+HWY_INLINE void add_lanes(Vec v, double& total) {
+  HWY_ALIGN std::array<float, kMaxLanes> all;
+  hn::Store(v, F32(), all.data());
+  for (std::int64_t i = 0; i < lanes(); ++i) total += static_cast<double>(all[static_cast<std::size_t>(i)]);
+}
+
+// NaN stays NaN; above 88.7 infinity.
+HWY_INLINE Vec exp(Vec x) {
+  const F32 d;
+  return hn::IfThenElse(hn::Eq(x, x), hn::Exp(d, hn::Min(x, set(89.0F))), x);
+}
+
+HWY_INLINE Vec sigmoid(Vec x) { return hn::Div(set(1), hn::Add(set(1), exp(hn::Neg(x)))); }
+
+// c[0] + c[1] u + c[2] u^2 + ...
+template <std::size_t N>
+HWY_INLINE Vec polynomial(Vec u, const std::array<float, N>& c) {
+  Vec result = set(c[N - 1]);
+  for (std::size_t i = N - 1; i-- > 0;) result = hn::MulAdd(result, u, set(c[i]));
+  return result;
+}
+
+// x P(x^2) / Q(x^2) where |x| <= last, the value there beyond: an odd function that levels off. The coefficients below
+// come from tools/fit_functions.py.
+template <std::size_t P, std::size_t Q>
+HWY_INLINE Vec odd_rational(Vec x, float last, const std::array<float, P>& p, const std::array<float, Q>& q) {
+  // An operand that is NaN must come out: Min and Max would drop it.
+  const Vec bounded = hn::IfThenElse(hn::Gt(hn::Abs(x), set(last)), hn::CopySign(set(last), x), x);
+  const Vec u = hn::Mul(bounded, bounded);
+  return hn::Div(hn::Mul(bounded, polynomial(u, p)), polynomial(u, q));
+}
+
+// Relative error below 3e-7.
+HWY_INLINE Vec tanh(Vec x) {
+  constexpr std::array p = {0.999999977F, 0.133744753F, 0.0034878112F, 2.04811897e-05F, 1.31775274e-08F};
+  constexpr std::array q = {1.0F, 0.467077891F, 0.0258473891F, 0.000327292046F, 7.70404799e-07F};
+  return odd_rational(x, 9.1F, p, q);
+}
+
+// Relative error below 4e-7.
+HWY_INLINE Vec erf(Vec x) {
+  constexpr std::array p = {1.12837917F,    0.185168826F,    0.0542747837F,  0.0038433671F,
+                            0.000377938667F, 4.64048769e-06F, -1.29673136e-08F};
+  constexpr std::array q = {1.0F,          0.497435008F,    0.113910946F,
+                            0.0154437175F, 0.00130406433F, 6.26930115e-05F};
+  return odd_rational(x, 3.95F, p, q);
+}
+
+}  // namespace reprise::cpu::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#endif
