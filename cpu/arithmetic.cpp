@@ -63,11 +63,13 @@ void binary(const BinaryArgs& args, const KernelSlot<BinaryArgs>& slot, std::spa
     });
   } else if (a_count == count && repeats_along_leading(b_shape, shape)) {
     parallel_for(count / b_count, kGrain / b_count + 1, [&](std::int64_t begin, std::int64_t end) HWY_ATTR {
-      for (std::int64_t i = begin * b_count; i < end * b_count; i += b_count) map(a + i, b, y + i, b_count, f);
+      for (std::int64_t i = begin * b_count; i < end * b_count; i += b_count)
+        map(a + i, b, y + i, b_count, f);
     });
   } else if (b_count == count && repeats_along_leading(a_shape, shape)) {
     parallel_for(count / a_count, kGrain / a_count + 1, [&](std::int64_t begin, std::int64_t end) HWY_ATTR {
-      for (std::int64_t i = begin * a_count; i < end * a_count; i += a_count) map(a, b + i, y + i, a_count, f);
+      for (std::int64_t i = begin * a_count; i < end * a_count; i += a_count)
+        map(a, b + i, y + i, a_count, f);
     });
   } else {
     run_plain(slot, args, workspace);

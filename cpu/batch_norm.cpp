@@ -21,7 +21,8 @@ inline constexpr std::int64_t kGrain = 16384;  // elements worth a thread
 template <class Row>
 HWY_INLINE void for_each_row(std::int64_t rows, std::int64_t channels, Row row) {
   parallel_for(rows, kGrain / channels + 1, [&](std::int64_t begin, std::int64_t end) HWY_ATTR {
-    for (std::int64_t r = end; r-- > begin;) row(r * channels);  // backwards: the last rows were read just now
+    for (std::int64_t r = end; r-- > begin;)
+      row(r * channels);  // backwards: the last rows were read just now
   });
 }
 
@@ -153,7 +154,9 @@ std::size_t bytes_of(const ValueInfo& x, std::int64_t rows_of_channels) {
          static_cast<std::size_t>(rows_of_channels * channels) * sizeof(float);
 }
 std::size_t batch_norm_workspace(const BatchNormArgs& args) { return bytes_of(*args.x.info, 1); }
-std::size_t batch_norm_backward_workspace(const BatchNormBackwardArgs& args) { return bytes_of(*args.x.info, 3); }
+std::size_t batch_norm_backward_workspace(const BatchNormBackwardArgs& args) {
+  return bytes_of(*args.x.info, 3);
+}
 std::size_t batch_norm_inference_workspace(const BatchNormInferenceArgs& args) {
   return static_cast<std::size_t>(args.x.info->shape[-1]) * sizeof(float);
 }

@@ -44,35 +44,36 @@ void cross_entropy(const CrossEntropyArgs& args, std::span<std::byte> workspace)
   auto* losses = reinterpret_cast<double*>(workspace.data());  // one a chunk
   const double smoothing = args.options.label_smoothing;
   const std::int64_t chunks = (positions + kChunk - 1) / kChunk, n = lanes();
-  parallel_for(chunks, kElements / (kChunk * classes) + 1, [&](std::int64_t begin, std::int64_t end) HWY_ATTR {
-    for (std::int64_t chunk = begin; chunk < end; ++chunk) {
-      double total = 0;
-      for (std::int64_t i = chunk * kChunk; i < std::min(positions, (chunk + 1) * kChunk); ++i) {
-        const float* x = logits + i * classes;
-        const Vec highest = set(highest_of(x, classes));
-        Vec exponentials = hn::Zero(F32()), sum = hn::Zero(F32());
-        std::int64_t c = 0;
-        for (; c + n <= classes; c += n) {
-          exponentials = hn::Add(exponentials, exp(hn::Sub(load(x + c), highest)));
-          sum = hn::Add(sum, load(x + c));
+  parallel_for(
+      chunks, kElements / (kChunk * classes) + 1, [&](std::int64_t begin, std::int64_t end) HWY_ATTR {
+        for (std::int64_t chunk = begin; chunk < end; ++chunk) {
+          double total = 0;
+          for (std::int64_t i = chunk * kChunk; i < std::min(positions, (chunk + 1) * kChunk); ++i) {
+            const float* x = logits + i * classes;
+            const Vec highest = set(highest_of(x, classes));
+            Vec exponentials = hn::Zero(F32()), sum = hn::Zero(F32());
+            std::int64_t c = 0;
+            for (; c + n <= classes; c += n) {
+              exponentials = hn::Add(exponentials, exp(hn::Sub(load(x + c), highest)));
+              sum = hn::Add(sum, load(x + c));
+            }
+            if (c < classes) {
+              const Vec last = load_part(x + c, classes - c, -std::numeric_limits<float>::infinity());
+              exponentials = hn::Add(exponentials, exp(hn::Sub(last, highest)));
+              sum = hn::Add(sum, load_part(x + c, classes - c));
+            }
+            const double log_sum_exp = static_cast<double>(hn::GetLane(highest)) +
+                                       std::log(static_cast<double>(sum_of_lanes(exponentials)));
+            lse[i] = static_cast<float>(log_sum_exp);
+            if (targets[i] == args.options.ignore_index) continue;
+            const double of_target = log_sum_exp - static_cast<double>(x[targets[i]]);
+            const double of_all =
+                log_sum_exp - static_cast<double>(sum_of_lanes(sum)) / static_cast<double>(classes);
+            total += smoothing == 0 ? of_target : (1 - smoothing) * of_target + smoothing * of_all;
+          }
+          losses[chunk] = total;
         }
-        if (c < classes) {
-          const Vec last = load_part(x + c, classes - c, -std::numeric_limits<float>::infinity());
-          exponentials = hn::Add(exponentials, exp(hn::Sub(last, highest)));
-          sum = hn::Add(sum, load_part(x + c, classes - c));
-        }
-        const double log_sum_exp = static_cast<double>(hn::GetLane(highest)) +
-                                   std::log(static_cast<double>(sum_of_lanes(exponentials)));
-        lse[i] = static_cast<float>(log_sum_exp);
-        if (targets[i] == args.options.ignore_index) continue;
-        const double of_target = log_sum_exp - static_cast<double>(x[targets[i]]);
-        const double of_all =
-            log_sum_exp - static_cast<double>(sum_of_lanes(sum)) / static_cast<double>(classes);
-        total += smoothing == 0 ? of_target : (1 - smoothing) * of_target + smoothing * of_all;
-      }
-      losses[chunk] = total;
-    }
-  });
+      });
   double total = 0;
   for (std::int64_t chunk = 0; chunk < chunks; ++chunk) total += losses[chunk];
   const std::int64_t count = count_of(args.targets, args.options.ignore_index);
@@ -97,9 +98,8 @@ void cross_entropy_backward(const CrossEntropyBackwardArgs& args, std::span<std:
         continue;
       }
       const Vec lse = set(args.lse.as<float>()[i]);
-      map(x, dx, classes, [&](Vec v) HWY_ATTR {
-        return hn::Mul(hn::Sub(exp(hn::Sub(v, lse)), everywhere), set(scale));
-      });
+      map(x, dx, classes,
+          [&](Vec v) HWY_ATTR { return hn::Mul(hn::Sub(exp(hn::Sub(v, lse)), everywhere), set(scale)); });
       dx[targets[i]] -= scale * at_target;
     }
   });

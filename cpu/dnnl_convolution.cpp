@@ -58,8 +58,9 @@ void ConvolutionPrimitive::run(const void* x, const void* weight, const void* bi
 
 bool uses_winograd(const Convolution& c) {
   const Conv2dFunctionOptions& o = c.options;
-  return c.kernel_h == 3 && c.kernel_w == 3 && o.stride == Pair(1) && o.dilation == Pair(1) && o.groups == 1 &&
-         o.padding.h <= 1 && o.padding.w <= 1 && c.in % 16 == 0 && c.out % 16 == 0 && c.in >= 32 && c.out >= 32;
+  return c.kernel_h == 3 && c.kernel_w == 3 && o.stride == Pair(1) && o.dilation == Pair(1) &&
+         o.groups == 1 && o.padding.h <= 1 && o.padding.w <= 1 && c.in % 16 == 0 && c.out % 16 == 0 &&
+         c.in >= 32 && c.out >= 32;
 }
 
 namespace {
@@ -100,26 +101,26 @@ Problem problem(const Convolution& c, bool winograd) {
 dnnl::convolution_forward::primitive_desc forward(const Problem& p) {
   const auto kind = dnnl::prop_kind::forward_training;
   if (p.bias.data.ndims != 0)
-    return {dnnl::convolution_forward::desc(kind, p.algorithm, p.x, p.weight, p.bias, p.y, p.stride, p.dilation,
-                                            p.padding, p.padding),
+    return {dnnl::convolution_forward::desc(kind, p.algorithm, p.x, p.weight, p.bias, p.y, p.stride,
+                                            p.dilation, p.padding, p.padding),
             dnnl_attributes(), dnnl_engine(), /*allow_empty=*/true};
-  return {dnnl::convolution_forward::desc(kind, p.algorithm, p.x, p.weight, p.y, p.stride, p.dilation, p.padding,
-                                          p.padding),
+  return {dnnl::convolution_forward::desc(kind, p.algorithm, p.x, p.weight, p.y, p.stride, p.dilation,
+                                          p.padding, p.padding),
           dnnl_attributes(), dnnl_engine(), /*allow_empty=*/true};
 }
 
 dnnl::convolution_backward_data::primitive_desc backward_input(
     const Problem& p, const dnnl::convolution_forward::primitive_desc& hint) {
-  return {dnnl::convolution_backward_data::desc(p.algorithm, p.x, p.weight, p.y, p.stride, p.dilation, p.padding,
-                                                p.padding),
+  return {dnnl::convolution_backward_data::desc(p.algorithm, p.x, p.weight, p.y, p.stride, p.dilation,
+                                                p.padding, p.padding),
           dnnl_attributes(), dnnl_engine(), hint, /*allow_empty=*/true};
 }
 
 dnnl::convolution_backward_weights::primitive_desc backward_weight(
     const Problem& p, const dnnl::convolution_forward::primitive_desc& hint) {
   if (p.bias.data.ndims != 0)
-    return {dnnl::convolution_backward_weights::desc(p.algorithm, p.x, p.weight, p.bias, p.y, p.stride, p.dilation,
-                                                     p.padding, p.padding),
+    return {dnnl::convolution_backward_weights::desc(p.algorithm, p.x, p.weight, p.bias, p.y, p.stride,
+                                                     p.dilation, p.padding, p.padding),
             dnnl_attributes(), dnnl_engine(), hint, /*allow_empty=*/true};
   return {dnnl::convolution_backward_weights::desc(p.algorithm, p.x, p.weight, p.y, p.stride, p.dilation,
                                                    p.padding, p.padding),
@@ -179,9 +180,21 @@ std::shared_ptr<const ConvolutionPrimitive> convolution_primitive(const Convolut
   const Conv2dFunctionOptions& o = c.options;
   const PrimitiveKey key = {static_cast<std::int64_t>(PrimitiveKind::convolution),
                             static_cast<std::int64_t>(c.pass),
-                            c.n, c.h, c.w, c.in, c.out, c.kernel_h, c.kernel_w,
-                            o.stride.h, o.stride.w, o.padding.h, o.padding.w, o.dilation.h, o.dilation.w,
-                            o.groups, c.bias};
+                            c.n,
+                            c.h,
+                            c.w,
+                            c.in,
+                            c.out,
+                            c.kernel_h,
+                            c.kernel_w,
+                            o.stride.h,
+                            o.stride.w,
+                            o.padding.h,
+                            o.padding.w,
+                            o.dilation.h,
+                            o.dilation.w,
+                            o.groups,
+                            c.bias};
   return cached_primitive<ConvolutionPrimitive>(key, [&] {
     std::shared_ptr<const ConvolutionPrimitive> made;
     if (uses_winograd(c)) made = make(c, true);

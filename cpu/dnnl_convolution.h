@@ -17,9 +17,9 @@ enum class ConvolutionPass { forward, backward_input, backward_weight };
 
 struct Convolution {
   ConvolutionPass pass;
-  std::int64_t n, h, w, in;          // x
+  std::int64_t n, h, w, in;              // x
   std::int64_t out, kernel_h, kernel_w;  // weight [out, kernel_h, kernel_w, in / groups]
-  std::int64_t p, q;                 // y [n, p, q, out]
+  std::int64_t p, q;                     // y [n, p, q, out]
   Conv2dFunctionOptions options;
   bool bias;  // forward: added; backward_weight: its gradient is wanted
 };
@@ -33,7 +33,8 @@ class ConvolutionPrimitive {
     dnnl::memory::desc ours, theirs;  // equal: oneDNN works on the caller's buffer
   };
   template <class Description, class Primitive>
-  ConvolutionPrimitive(const Description& description, const Primitive& primitive, std::vector<Operand> operands);
+  ConvolutionPrimitive(const Description& description, const Primitive& primitive,
+                       std::vector<Operand> operands);
 
   std::size_t workspace() const { return workspace_; }
   const char* implementation() const { return convolution_->implementation(); }

@@ -99,7 +99,8 @@ void DnnlPrimitive::run(std::initializer_list<const void*> pointers, void* scrat
   if (status != dnnl_success) throw InternalError("oneDNN could not run " + implementation_);
 }
 
-std::unique_ptr<const DnnlPrimitive> make_reorder(const dnnl::memory::desc& from, const dnnl::memory::desc& to) {
+std::unique_ptr<const DnnlPrimitive> make_reorder(const dnnl::memory::desc& from,
+                                                  const dnnl::memory::desc& to) {
   const dnnl::reorder::primitive_desc description(dnnl_engine(), from, dnnl_engine(), to, dnnl_attributes());
   return std::make_unique<const DnnlPrimitive>(
       description, dnnl::reorder(description),

@@ -24,8 +24,10 @@ class DnnlPrimitive {
   };
   // `description` was made with dnnl_attributes().
   template <class Description>
-  DnnlPrimitive(const Description& description, const dnnl::primitive& primitive, std::vector<Argument> arguments)
-      : DnnlPrimitive(primitive, std::move(arguments), description.scratchpad_desc(), description.impl_info_str()) {}
+  DnnlPrimitive(const Description& description, const dnnl::primitive& primitive,
+                std::vector<Argument> arguments)
+      : DnnlPrimitive(primitive, std::move(arguments), description.scratchpad_desc(),
+                      description.impl_info_str()) {}
 
   // Of the scratchpad, which is 64-byte aligned.
   std::size_t workspace() const { return workspace_; }
@@ -57,7 +59,8 @@ dnnl::primitive_attr dnnl_attributes();
 bool is_reference(const char* implementation);
 
 // What copies between two layouts.
-std::unique_ptr<const DnnlPrimitive> make_reorder(const dnnl::memory::desc& from, const dnnl::memory::desc& to);
+std::unique_ptr<const DnnlPrimitive> make_reorder(const dnnl::memory::desc& from,
+                                                  const dnnl::memory::desc& to);
 
 // What a primitive was made for. The thread count is added by the cache: scratchpads depend on it.
 struct PrimitiveKey {
@@ -71,7 +74,8 @@ enum class PrimitiveKind : std::int64_t { product, convolution };
 namespace detail {
 using AnyPrimitive = std::shared_ptr<const void>;
 bool find_cached(const PrimitiveKey& key, AnyPrimitive& found);
-AnyPrimitive keep_cached(const PrimitiveKey& key, AnyPrimitive made);  // the one that is kept: another thread's may be
+AnyPrimitive keep_cached(const PrimitiveKey& key,
+                         AnyPrimitive made);  // the one that is kept: another thread's may be
 }  // namespace detail
 
 // What `make` made for this key at this thread count; makes it where there is none yet. The cache keeps the 1,024 used

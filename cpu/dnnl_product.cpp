@@ -7,7 +7,8 @@ using Dims = dnnl::memory::dims;
 constexpr auto kF32 = dnnl::memory::data_type::f32;
 
 // A stored matrix [rows, columns] of each product, read as its transpose where `transposed`.
-dnnl::memory::desc matrix(const Product& product, std::int64_t rows, std::int64_t columns, bool transposed, bool one) {
+dnnl::memory::desc matrix(const Product& product, std::int64_t rows, std::int64_t columns, bool transposed,
+                          bool one) {
   const std::int64_t row_step = transposed ? 1 : columns, column_step = transposed ? rows : 1;
   if (product.batch == 1) return {Dims{rows, columns}, kF32, Dims{row_step, column_step}};
   return {Dims{one ? 1 : product.batch, rows, columns}, kF32, Dims{rows * columns, row_step, column_step}};
@@ -34,8 +35,16 @@ std::shared_ptr<const DnnlPrimitive> make(const Product& product) {
 
 std::shared_ptr<const DnnlPrimitive> product_primitive(const Product& p) {
   if (p.m == 0 || p.n == 0 || p.k == 0 || p.batch == 0) return nullptr;
-  const PrimitiveKey key = {static_cast<std::int64_t>(PrimitiveKind::product), p.m, p.n, p.k, p.transpose_a,
-                            p.transpose_b, p.bias, p.batch, p.one_a, p.one_b};
+  const PrimitiveKey key = {static_cast<std::int64_t>(PrimitiveKind::product),
+                            p.m,
+                            p.n,
+                            p.k,
+                            p.transpose_a,
+                            p.transpose_b,
+                            p.bias,
+                            p.batch,
+                            p.one_a,
+                            p.one_b};
   return cached_primitive<DnnlPrimitive>(key, [&] { return make(p); });
 }
 

@@ -11,8 +11,8 @@ namespace reprise::cpu {
 struct Product {
   std::int64_t m = 0, n = 0, k = 0;
   bool transpose_a = false, transpose_b = false;
-  bool bias = false;            // [n], added to each row
-  std::int64_t batch = 1;       // products, one after another
+  bool bias = false;                  // [n], added to each row
+  std::int64_t batch = 1;             // products, one after another
   bool one_a = false, one_b = false;  // the same a (b) for each
 };
 

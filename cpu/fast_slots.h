@@ -6,9 +6,12 @@ namespace reprise::cpu {
 
 void fill_fast_activations();
 void fill_fast_arithmetic();
+void fill_fast_batch_norm();
 void fill_fast_conv2d();
+void fill_fast_cross_entropy();
 void fill_fast_linear();
 void fill_fast_matmul();
+void fill_fast_sum();
 
 template <class Args>
 void fill(KernelSlot<Args>& slot, void (*run)(const Args&, std::span<std::byte>),

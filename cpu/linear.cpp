@@ -35,8 +35,7 @@ void linear(const LinearArgs& args, std::span<std::byte> workspace) {
 std::shared_ptr<const DnnlPrimitive> primitive(const LinearBackwardWeightArgs& args) {
   const std::int64_t in = args.dw.info->shape[1], out = args.dw.info->shape[0];
   if (in == 0) return nullptr;
-  return product_primitive(
-      {.m = out, .n = in, .k = args.x.info->shape.numel() / in, .transpose_a = true});
+  return product_primitive({.m = out, .n = in, .k = args.x.info->shape.numel() / in, .transpose_a = true});
 }
 
 std::size_t linear_backward_weight_workspace(const LinearBackwardWeightArgs& args) {

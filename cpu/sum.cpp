@@ -36,7 +36,7 @@ struct MiddleSum {
 
 // Of elements that lie together.
 HWY_INLINE double sum_of(const float* x, std::int64_t count) {
-  constexpr std::int64_t kVectors = 4;   // side by side
+  constexpr std::int64_t kVectors = 4;     // side by side
   constexpr std::int64_t kElements = 512;  // in f32 that many, for each lane an eighth or fewer
   const std::int64_t n = lanes();
   double total = 0;
@@ -72,7 +72,8 @@ void sum(const SumArgs& args, std::span<std::byte> workspace) {
     std::array<double, kMaxChunks> partial;
     parallel_for(chunks, 1, [&](std::int64_t begin, std::int64_t end) HWY_ATTR {
       for (std::int64_t i = begin; i < end; ++i)
-        partial[static_cast<std::size_t>(i)] = sum_of(x + i * length, std::min(length, all.reduced - i * length));
+        partial[static_cast<std::size_t>(i)] =
+            sum_of(x + i * length, std::min(length, all.reduced - i * length));
     });
     double total = 0;
     for (std::int64_t i = 0; i < chunks; ++i) total += partial[static_cast<std::size_t>(i)];
@@ -91,11 +92,12 @@ void sum(const SumArgs& args, std::span<std::byte> workspace) {
         const std::int64_t columns = std::min(kBlock, all.inner - first);
         const float* from = x + outer * all.reduced * all.inner + first;
         std::array<double, kBlock> sums = {};
-        add_rows<1>(0, all.reduced, columns, sums.data(), [&](std::int64_t row, std::int64_t c, auto read) HWY_ATTR {
-          return Terms<1>{{read(from + row * all.inner + c)}};
-        });
+        add_rows<1>(0, all.reduced, columns, sums.data(),
+                    [&](std::int64_t row, std::int64_t c, auto read)
+                        HWY_ATTR { return Terms<1>{{read(from + row * all.inner + c)}}; });
         for (std::int64_t c = 0; c < columns; ++c)
-          y[outer * all.inner + first + c] = static_cast<float>(sums[static_cast<std::size_t>(c)] * args.scale);
+          y[outer * all.inner + first + c] =
+              static_cast<float>(sums[static_cast<std::size_t>(c)] * args.scale);
       }
     });
   }
@@ -106,10 +108,9 @@ void column_sum(const ColumnSumArgs& args, std::span<std::byte> workspace) {
   if (args.x.info->shape.numel() == 0) return run_plain(column_sum_slot, args, workspace);
   const float* x = args.x.as<float>();
   const ColumnChunks chunks(args.x.info->shape.numel() / columns, columns);
-  const double* sums =
-      column_sums<1>(chunks, workspace, [&](std::int64_t row, std::int64_t c, auto read) HWY_ATTR {
-        return Terms<1>{{read(x + row * columns + c)}};
-      });
+  const double* sums = column_sums<1>(chunks, workspace,
+                                      [&](std::int64_t row, std::int64_t c, auto read)
+                                          HWY_ATTR { return Terms<1>{{read(x + row * columns + c)}}; });
   for (std::int64_t c = 0; c < columns; ++c) args.y.as<float>()[c] = static_cast<float>(sums[c]);
 }
 

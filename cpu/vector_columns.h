@@ -23,8 +23,9 @@ struct Terms {
 // Adds to sums[k * columns + c] for each k < K the sum over rows [first, last) of term(row, c, read)[k], a vector of
 // columns c, c + 1, ...: in f32 over a few rows, in double beyond. `read` loads what belongs to these columns.
 template <std::size_t K, class Term>
-HWY_INLINE void add_rows(std::int64_t first, std::int64_t last, std::int64_t columns, double* sums, Term term) {
-  constexpr std::int64_t kRows = 32;    // that are summed in f32
+HWY_INLINE void add_rows(std::int64_t first, std::int64_t last, std::int64_t columns, double* sums,
+                         Term term) {
+  constexpr std::int64_t kRows = 32;   // that are summed in f32
   constexpr std::size_t kVectors = 4;  // side by side: sums that do not wait for each other
   const std::int64_t n = lanes();
   const auto flush = [&](Vec total, std::size_t k, std::int64_t c, std::int64_t count) HWY_ATTR {
@@ -36,7 +37,8 @@ HWY_INLINE void add_rows(std::int64_t first, std::int64_t last, std::int64_t col
   for (std::int64_t begin = first; begin < last; begin += kRows) {
     const std::int64_t end = std::min(last, begin + kRows);
     std::int64_t c = 0;
-    for (; c + static_cast<std::int64_t>(kVectors) * n <= columns; c += static_cast<std::int64_t>(kVectors) * n) {
+    for (; c + static_cast<std::int64_t>(kVectors) * n <= columns;
+         c += static_cast<std::int64_t>(kVectors) * n) {
       Vec totals[kVectors][K];
       for (auto& vector : totals)
         for (Vec& total : vector) total = hn::Zero(F32());

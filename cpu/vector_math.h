@@ -31,7 +31,8 @@ HWY_INLINE void store(Vec v, float* to) { hn::StoreU(v, F32(), to); }
 HWY_INLINE Vec set(float value) { return hn::Set(F32(), value); }
 
 // The first `count` lanes, fewer than a vector has; the others are `rest`. Nothing beyond them is touched.
-#if HWY_TARGET == HWY_AVX3 || HWY_TARGET == HWY_AVX2  // whose masked loads and stores touch no more than the mask says
+#if HWY_TARGET == HWY_AVX3 || \
+    HWY_TARGET == HWY_AVX2  // whose masked loads and stores touch no more than the mask says
 HWY_INLINE Vec load_part(const float* from, std::int64_t count, float rest = 0) {
   const auto mask = hn::FirstN(F32(), static_cast<std::size_t>(count));
   const Vec v = hn::MaskedLoad(mask, F32(), from);
@@ -128,10 +129,9 @@ HWY_INLINE Vec tanh(Vec x) {
 
 // Relative error below 4e-7.
 HWY_INLINE Vec erf(Vec x) {
-  constexpr std::array p = {1.12837917F,    0.185168826F,    0.0542747837F,  0.0038433671F,
+  constexpr std::array p = {1.12837917F,     0.185168826F,    0.0542747837F,   0.0038433671F,
                             0.000377938667F, 4.64048769e-06F, -1.29673136e-08F};
-  constexpr std::array q = {1.0F,          0.497435008F,    0.113910946F,
-                            0.0154437175F, 0.00130406433F, 6.26930115e-05F};
+  constexpr std::array q = {1.0F, 0.497435008F, 0.113910946F, 0.0154437175F, 0.00130406433F, 6.26930115e-05F};
   return odd_rational(x, 3.95F, p, q);
 }
 

@@ -1,0 +1,224 @@
+// The fast kernels of cpu/ at the sizes that the ready models have, where chunks, threads and Winograd come in: against
+// the plain ones in f64, on other numbers of threads, and on views that begin at any byte.
+#include <catch2/catch.hpp>
+#include <cmath>
+#include <cstring>
+
+#include "reprise/autograd/tape.h"
+#include "reprise/core/kernel_slot.h"
+#include "reprise/core/parallel.h"
+#include "reprise/ops/ops.h"
+#include "reprise/tests/op_case.h"
+
+using namespace reprise;
+using namespace reprise::test;
+
+namespace {
+
+struct Case {
+  std::string name;
+  std::function<Tensor(Inputs)> function;
+  std::vector<OpInput> inputs;
+  double tolerance = 1e-6;
+  bool own = true;  // not oneDNN's: the bits are the same on any number of threads
+};
+
+constexpr double kWinograd = 3e-6;
+
+Case unary(const char* name, Tensor (*op)(Tensor)) {
+  return {name, [op](Inputs in) { return op(in[0]); }, {uniform({123, 457}, -6, 6)}};
+}
+
+Case linear_case(std::int64_t rows, std::int64_t in, std::int64_t out) {
+  return {.name = "linear",
+          .function = [](Inputs x) { return linear(x[0], x[1], x[2]); },
+          .inputs = {uniform({rows, in}), uniform({out, in}), uniform({out})},
+          .own = false};
+}
+
+Case conv_case(const Shape& x, std::int64_t out, std::int64_t kernel, Conv2dFunctionOptions options,
+               bool bias, double tolerance = 1e-6) {
+  Case result{.name = "conv2d",
+              .function = [=](Inputs in) { return conv2d(in[0], in[1], bias ? in[2] : Tensor(), options); },
+              .inputs = {uniform(x), uniform({out, kernel, kernel, x[3] / options.groups})},
+              .tolerance = tolerance,
+              .own = false};
+  if (bias) result.inputs.push_back(uniform({out}));
+  return result;
+}
+
+Case batch_norm_case(const Shape& x, bool relu) {
+  return {.name = relu ? "batch_norm_relu" : "batch_norm",
+          .function =
+              [=](Inputs in) {
+                return relu ? batch_norm_relu(in[0], in[1], in[2]).y : batch_norm(in[0], in[1], in[2]).y;
+              },
+          .inputs = {uniform(x, 2, 5), uniform({x[-1]}, 0.5, 2), uniform({x[-1]})}};
+}
+
+std::vector<Case> cases() {
+  return {
+      unary("relu", relu),
+      unary("tanh", tanh),
+      unary("sigmoid", sigmoid),
+      unary("silu", silu),
+      unary("exp", exp),
+      {"gelu", [](Inputs in) { return gelu(in[0]); }, {uniform({123, 457}, -6, 6)}},
+      {"gelu, tanh",
+       [](Inputs in) { return gelu(in[0], {.approximate = Approximate::tanh}); },
+       {uniform({123, 457}, -6, 6)}},
+      {"add", [](Inputs in) { return in[0] + in[1]; }, {uniform({65, 1027}), uniform({65, 1027})}},
+      {"sub", [](Inputs in) { return in[0] - in[1]; }, {uniform({65, 1027}), uniform({1027})}},
+      {"sub, reversed", [](Inputs in) { return in[0] - in[1]; }, {uniform({1027}), uniform({65, 1027})}},
+      {"mul", [](Inputs in) { return in[0] * in[1]; }, {uniform({65, 1027}), uniform({1})}},
+      {"div", [](Inputs in) { return in[0] / in[1]; }, {uniform({65, 1}), away_from_zero({65, 1027})}},
+      {"mean of all", [](Inputs in) { return mean(in[0]); }, {uniform({65, 10270}, 0, 1)}},
+      {"mean of rows", [](Inputs in) { return mean(in[0], {-1}); }, {uniform({650, 1027}, 0, 1)}},
+      {"mean of pixels",
+       [](Inputs in) {
+         return mean(in[0], {1, 2});
+       },
+       {uniform({8, 7, 7, 2050}, 0, 1)}},
+      {"column_sum, wide", [](Inputs in) { return column_sum(in[0]); }, {uniform({4096, 256}, 0, 1)}},
+      {"column_sum, narrow", [](Inputs in) { return column_sum(in[0]); }, {uniform({4096, 10}, 0, 1)}},
+      {"cross_entropy, mlp",
+       [](Inputs in) { return cross_entropy(in[0], in[1]); },
+       {uniform({64, 10}, -9, 9), integers({64}, 0, 10)}},
+      {"cross_entropy, large",
+       [](Inputs in) { return cross_entropy(in[0], in[1], {.ignore_index = 3, .label_smoothing = 0.1}); },
+       {uniform({515, 1003}, -9, 9), integers({515}, 0, 1003)}},
+      linear_case(64, 784, 128),
+      linear_case(64, 128, 10),
+      linear_case(64, 3136, 128),
+      linear_case(512, 256, 256),
+      {.name = "matmul, a batch",
+       .function = [](Inputs in) { return matmul(in[0], in[1]); },
+       .inputs = {uniform({6, 33, 64}), uniform({6, 64, 65})},
+       .own = false},
+      {.name = "matmul, broadcast",
+       .function = [](Inputs in) { return matmul(in[0], in[1]); },
+       .inputs = {uniform({2, 1, 33, 64}), uniform({3, 64, 65})},
+       .own = false},
+      // oneDNN adds the gradients of weight and bias pixel after pixel in f32, which shows with few channels.
+      conv_case({8, 28, 28, 1}, 32, 3, {.padding = 1}, true, 3e-6),            // lenet
+      conv_case({4, 14, 14, 32}, 64, 3, {.padding = 1}, true, kWinograd),      // lenet
+      conv_case({1, 32, 32, 3}, 64, 3, {.padding = 1}, false),                 // resnet18
+      conv_case({1, 32, 32, 64}, 64, 3, {.padding = 1}, false, kWinograd),     // resnet18
+      conv_case({1, 32, 32, 64}, 128, 3, {.stride = 2, .padding = 1}, false),  // resnet18
+      conv_case({1, 32, 32, 64}, 128, 1, {.stride = 2}, false),                // resnet18
+      conv_case({2, 4, 4, 512}, 512, 3, {.padding = 1}, false, kWinograd),     // resnet18
+      conv_case({1, 56, 56, 3}, 64, 7, {.stride = 2, .padding = 3}, false),    // resnet50
+      conv_case({1, 14, 14, 256}, 1024, 1, {}, false),                         // resnet50
+      conv_case({2, 9, 11, 5}, 7, 3, {.stride = {2, 1}, .padding = {0, 2}}, true),
+      conv_case({2, 9, 11, 12}, 8, 3, {.padding = 2, .dilation = 2, .groups = 4}, true),
+      batch_norm_case({32, 32, 32, 64}, true),
+      batch_norm_case({8, 7, 7, 2050}, false),
+      batch_norm_case({6000, 5}, true),
+  };
+}
+
+struct PlainKernels {
+  PlainKernels() { set_plain_kernels(true); }
+  ~PlainKernels() { set_plain_kernels(false); }
+};
+
+struct Threads {
+  explicit Threads(int count) : before(num_threads()) { set_num_threads(count); }
+  ~Threads() { set_num_threads(before); }
+  int before;
+};
+
+// The output, then the gradients.
+std::vector<Tensor> run(const Case& c, const std::vector<Tensor>& inputs) {
+  Tape tape;
+  const Tensor y = c.function(inputs);
+  OpCase seed;
+  seed.inputs = {frozen(uniform(y.shape()))};
+  std::vector<Tensor> wanted;
+  for (const Tensor& input : inputs)
+    if (input.requires_grad()) wanted.push_back(input);
+  std::vector<Tensor> result = tape.gradients(y, wanted, {.seed = make_inputs(seed, y.dtype(), 2).front()});
+  result.insert(result.begin(), y);
+  return result;
+}
+
+std::vector<Tensor> inputs_of(const Case& c, DType floating) {
+  OpCase op_case;
+  op_case.inputs = c.inputs;
+  return make_inputs(op_case, floating);
+}
+
+double relative_rms_error(const Tensor& actual, const Tensor& exact) {
+  const Values a = actual.to_vector(), b = exact.to_vector();
+  double error = 0, size = 0;
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    error += (a[i] - b[i]) * (a[i] - b[i]);
+    size += b[i] * b[i];
+  }
+  return error == 0 ? 0 : std::sqrt(error / size);
+}
+
+bool same_bits(const Tensor& a, const Tensor& b) {
+  return a.info() == b.info() && std::memcmp(a.impl()->data(), b.impl()->data(), a.bytes()) == 0;
+}
+
+// The same values, `elements` elements into a larger buffer.
+Tensor moved(const Tensor& x, std::int64_t elements) {
+  const Tensor buffer = Tensor::zeros({x.numel() + elements}, {.dtype = x.dtype()});
+  const Tensor view = buffer.slice(elements, elements + x.numel()).reshape(x.shape());
+  std::memcpy(view.impl()->data(), x.impl()->data(), x.bytes());
+  return view;
+}
+
+}  // namespace
+
+TEST_CASE("fast kernels at the models' sizes agree with the plain ones in f64", "[cpu]") {
+  for (const Case& c : cases()) {
+    std::vector<Tensor> exact;
+    {
+      const PlainKernels plain;
+      exact = run(c, inputs_of(c, DType::f64));
+    }
+    const std::vector<Tensor> actual = run(c, inputs_of(c, DType::f32));
+    for (std::size_t i = 0; i < exact.size(); ++i) {
+      INFO(c.name << " " << to_string(actual[0].info()) << ", result " << i
+                  << " (0: the output, then gradients)");
+      CHECK(relative_rms_error(actual[i], exact[i]) <= c.tolerance);
+    }
+  }
+}
+
+TEST_CASE("fast kernels: own ones give the same bits on any number of threads, all of them run after run",
+          "[cpu][threads]") {
+  for (const Case& c : cases()) {
+    const std::vector<Tensor> inputs = inputs_of(c, DType::f32);
+    std::vector<Tensor> one;
+    {
+      const Threads threads(1);
+      one = run(c, inputs);
+    }
+    for (const int count : {2, 3, 4}) {
+      const Threads threads(count);
+      const std::vector<Tensor> more = run(c, inputs), again = run(c, inputs);
+      for (std::size_t i = 0; i < one.size(); ++i) {
+        INFO(c.name << " " << to_string(one[0].info()) << ", result " << i << " on " << count << " threads");
+        CHECK(same_bits(more[i], again[i]));
+        if (c.own) CHECK(same_bits(one[i], more[i]));
+      }
+    }
+  }
+}
+
+TEST_CASE("fast kernels read views that begin anywhere, with the same bits", "[cpu]") {
+  for (const Case& c : cases()) {
+    const std::vector<Tensor> inputs = inputs_of(c, DType::f32);
+    const NoGrad no_grad;
+    const Tensor expected = c.function(inputs);
+    for (const std::int64_t elements : {1, 5, 16}) {
+      std::vector<Tensor> views;
+      for (const Tensor& input : inputs) views.push_back(moved(input, elements));
+      INFO(c.name << " " << to_string(expected.info()) << ", views at element " << elements);
+      CHECK(same_bits(c.function(views), expected));
+    }
+  }
+}
