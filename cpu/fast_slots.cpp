@@ -14,9 +14,14 @@ void fill_fast_kernels() {
   fill_fast_batch_norm();
   fill_fast_conv2d();
   fill_fast_cross_entropy();
+  fill_fast_dropout();
+  fill_fast_layer_norm();
   fill_fast_linear();
   fill_fast_matmul();
+  fill_fast_max_pool2d();
+  fill_fast_softmax();
   fill_fast_sum();
+  fill_fast_updates();
 }
 
 }  // namespace reprise::cpu

@@ -9,9 +9,14 @@ void fill_fast_arithmetic();
 void fill_fast_batch_norm();
 void fill_fast_conv2d();
 void fill_fast_cross_entropy();
+void fill_fast_dropout();
+void fill_fast_layer_norm();
 void fill_fast_linear();
 void fill_fast_matmul();
+void fill_fast_max_pool2d();
+void fill_fast_softmax();
 void fill_fast_sum();
+void fill_fast_updates();
 
 template <class Args>
 void fill(KernelSlot<Args>& slot, void (*run)(const Args&, std::span<std::byte>),

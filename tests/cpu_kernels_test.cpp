@@ -3,11 +3,14 @@
 #include <catch2/catch.hpp>
 #include <cmath>
 #include <cstring>
+#include <memory>
 
 #include "reprise/autograd/tape.h"
 #include "reprise/core/kernel_slot.h"
 #include "reprise/core/parallel.h"
+#include "reprise/core/random.h"
 #include "reprise/ops/ops.h"
+#include "reprise/optim/optim.h"
 #include "reprise/tests/op_case.h"
 
 using namespace reprise;
@@ -87,6 +90,16 @@ std::vector<Case> cases() {
       {"cross_entropy, large",
        [](Inputs in) { return cross_entropy(in[0], in[1], {.ignore_index = 3, .label_smoothing = 0.1}); },
        {uniform({515, 1003}, -9, 9), integers({515}, 0, 1003)}},
+      {"max_pool2d, 2x2", [](Inputs in) { return max_pool2d(in[0], {}); }, {distinct({8, 14, 14, 64})}},
+      {"max_pool2d, 3x3 overlapping",
+       [](Inputs in) { return max_pool2d(in[0], {.kernel_size = 3, .stride = 2, .padding = 1}); },
+       {distinct({2, 23, 25, 37})}},
+      {"layer_norm",
+       [](Inputs in) { return layer_norm(in[0], in[1], in[2]); },
+       {uniform({515, 389}, 2, 5), uniform({389}), uniform({389})}},
+      {"softmax", [](Inputs in) { return softmax(in[0], -1); }, {uniform({515, 389}, -9, 9)}},
+      {"log_softmax", [](Inputs in) { return log_softmax(in[0], -1); }, {uniform({515, 389}, -9, 9)}},
+      {"causal_softmax", [](Inputs in) { return causal_softmax(in[0]); }, {uniform({3, 65, 65}, -9, 9)}},
       linear_case(64, 784, 128),
       linear_case(64, 128, 10),
       linear_case(64, 3136, 128),
@@ -206,6 +219,61 @@ TEST_CASE("fast kernels: own ones give the same bits on any number of threads, a
         if (c.own) CHECK(same_bits(one[i], more[i]));
       }
     }
+  }
+}
+
+TEST_CASE("fast dropout keeps the same elements as the plain one", "[cpu]") {
+  for (const std::int64_t count : {1, 63, 64, 65, 100003})
+    for (const double p : {0.0, 0.3, 1.0}) {
+      const Tensor x = Tensor::rand({count});
+      const RandomAddress before = random_state();
+      const Tensor fast = dropout(x, p);
+      set_random_state(before);
+      const PlainKernels kernels;
+      const Tensor plain = dropout(x, p);
+      INFO(count << " elements, p = " << p << ", stream " << before.seed << " at " << before.offset);
+      CHECK(same_bits(fast, plain));
+    }
+}
+
+// The plain steps in f64 are the formulas; two parameters, so that a part of the work spans both.
+TEST_CASE("fast optimizer steps agree with the plain ones in f64", "[cpu]") {
+  const auto run_steps = [](DType dtype, int kind) {
+    OpCase values;
+    values.inputs = {uniform({777, 99}), uniform({13}), uniform({777, 99}), uniform({13})};
+    const std::vector<Tensor> made = make_inputs(values, dtype);
+    const std::vector<Tensor> parameters = {made[0], made[1]};
+    std::unique_ptr<optim::Optimizer> optimizer;
+    if (kind == 0)
+      optimizer = std::make_unique<optim::SGD>(parameters, optim::SGDOptions{.lr = 0.1, .weight_decay = 0.1});
+    if (kind == 1)
+      optimizer = std::make_unique<optim::SGD>(parameters, optim::SGDOptions{.lr = 0.1, .momentum = 0.9});
+    if (kind == 2)
+      optimizer = std::make_unique<optim::SGD>(
+          parameters, optim::SGDOptions{.lr = 0.1, .momentum = 0.9, .weight_decay = 0.1, .nesterov = true});
+    if (kind == 3)
+      optimizer = std::make_unique<optim::Adam>(parameters, optim::AdamOptions{.weight_decay = 0.1});
+    if (kind == 4)
+      optimizer = std::make_unique<optim::AdamW>(parameters, optim::AdamWOptions{.weight_decay = 0.1});
+    for (int step = 0; step < 3; ++step) {
+      parameters[0].set_grad(made[2].detach());
+      parameters[1].set_grad(made[3].detach());
+      optimizer->step();
+    }
+    return parameters;
+  };
+  for (int kind = 0; kind < 5; ++kind) {
+    INFO("kind " << kind << " (0-2: SGD plain, momentum, Nesterov; 3: Adam; 4: AdamW)");
+    std::vector<Tensor> exact;
+    {
+      const PlainKernels plain;
+      exact = run_steps(DType::f64, kind);
+    }
+    const std::vector<Tensor> actual = run_steps(DType::f32, kind);
+    for (std::size_t i = 0; i < exact.size(); ++i) CHECK(relative_rms_error(actual[i], exact[i]) <= 1e-6);
+    const Threads threads(4);
+    const std::vector<Tensor> more = run_steps(DType::f32, kind);
+    for (std::size_t i = 0; i < exact.size(); ++i) CHECK(same_bits(actual[i], more[i]));
   }
 }
 

@@ -1,0 +1,125 @@
+// Layer norm, a row at a time, vectorized along the row.
+#include "reprise/cpu/vector_targets.h"
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "reprise/cpu/layer_norm.cpp"
+#include <hwy/foreach_target.h>
+// After it:
+#include <hwy/highway.h>
+
+#include <cmath>
+
+#include "reprise/cpu/vector_columns.h"
+#include "reprise/ops/layer_norm.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace reprise::cpu::HWY_NAMESPACE {
+
+inline constexpr std::int64_t kGrain = 8192;  // elements worth a thread
+
+// The sum over a row of term(i, read), in f32.
+template <class Term>
+HWY_INLINE float row_sum(std::int64_t width, Term term) {
+  const std::int64_t n = lanes();
+  Vec a = hn::Zero(F32()), b = a;
+  std::int64_t i = 0;
+  for (; i + 2 * n <= width; i += 2 * n) {
+    a = hn::Add(a, term(i, WholeVectors()));
+    b = hn::Add(b, term(i + n, WholeVectors()));
+  }
+  for (; i + n <= width; i += n) a = hn::Add(a, term(i, WholeVectors()));
+  if (i < width) {
+    const Vec last = term(i, LastLanes{width - i});  // lanes beyond the row do not count
+    b = hn::Add(b, hn::IfThenElseZero(hn::FirstN(F32(), static_cast<std::size_t>(width - i)), last));
+  }
+  return sum_of_lanes(hn::Add(a, b));
+}
+
+void layer_norm(const LayerNormArgs& args, std::span<std::byte>) {
+  const std::int64_t width = args.weight.info->shape[0], rows = args.mean.info->shape.numel();
+  const float *weight = args.weight.as<float>(), *bias = args.bias.as<float>();
+  parallel_for(rows, kGrain / width + 1, [&](std::int64_t begin, std::int64_t end) HWY_ATTR {
+    for (std::int64_t row = begin; row < end; ++row) {
+      const float* x = args.x.as<float>() + row * width;
+      const float average = row_sum(width, [=](std::int64_t i, auto read) HWY_ATTR { return read(x + i); }) /
+                            static_cast<float>(width);
+      const Vec mean = set(average);
+      const float squares = row_sum(width, [=](std::int64_t i, auto read) HWY_ATTR {
+        const Vec difference = hn::Sub(read(x + i), mean);
+        return hn::Mul(difference, difference);
+      });
+      const double variance = static_cast<double>(squares) / static_cast<double>(width);
+      const auto deviation = static_cast<float>(1.0 / std::sqrt(variance + args.eps));
+      args.mean.as<float>()[row] = average;
+      args.rstd.as<float>()[row] = deviation;
+      const Vec rstd = set(deviation);
+      map_places(args.y.as<float>() + row * width, width, [=](std::int64_t i, auto read) HWY_ATTR {
+        return hn::MulAdd(hn::Mul(hn::Sub(read(x + i), mean), rstd), read(weight + i), read(bias + i));
+      });
+    }
+  });
+}
+
+// With h = (x - mean) rstd and g = dy weight:
+//   dx = rstd (g - mean(g) - h mean(g h)) per row; dweight = sum(dy h), dbias = sum(dy) over the rows
+void layer_norm_backward(const LayerNormBackwardArgs& args, std::span<std::byte> workspace) {
+  const std::int64_t width = args.weight.info->shape[0], rows = args.mean.info->shape.numel();
+  const float *all_x = args.x.as<float>(), *all_dy = args.dy.as<float>(), *weight = args.weight.as<float>();
+  const float *means = args.mean.as<float>(), *rstds = args.rstd.as<float>();
+  if (args.dx.info)
+    parallel_for(rows, kGrain / width + 1, [&](std::int64_t begin, std::int64_t end) HWY_ATTR {
+      for (std::int64_t row = begin; row < end; ++row) {
+        const float *x = all_x + row * width, *dy = all_dy + row * width;
+        const Vec mean = set(means[row]), rstd = set(rstds[row]);
+        const auto g = [=](std::int64_t i, auto read)
+                           HWY_ATTR { return hn::Mul(read(dy + i), read(weight + i)); };
+        const auto h = [=](std::int64_t i, auto read)
+                           HWY_ATTR { return hn::Mul(hn::Sub(read(x + i), mean), rstd); };
+        const float g_sum = row_sum(width, g);
+        const float gh_sum = row_sum(
+            width, [=](std::int64_t i, auto read) HWY_ATTR { return hn::Mul(g(i, read), h(i, read)); });
+        const Vec mean_g = set(g_sum / static_cast<float>(width)),
+                  mean_gh = set(gh_sum / static_cast<float>(width));
+        map_places(args.dx.as<float>() + row * width, width, [=](std::int64_t i, auto read) HWY_ATTR {
+          return hn::Mul(rstd, hn::NegMulAdd(h(i, read), mean_gh, hn::Sub(g(i, read), mean_g)));
+        });
+      }
+    });
+  if (!args.dweight.info) return;
+  const double* sums = column_sums<2>(
+      ColumnChunks(rows, width), workspace, [=](std::int64_t row, std::int64_t c, auto read) HWY_ATTR {
+        const Vec dy = read(all_dy + row * width + c), x = read(all_x + row * width + c);
+        return Terms<2>{{dy, hn::Mul(dy, hn::Mul(hn::Sub(x, set(means[row])), set(rstds[row])))}};
+      });
+  for (std::int64_t c = 0; c < width; ++c) {
+    args.dbias.as<float>()[c] = static_cast<float>(sums[c]);
+    args.dweight.as<float>()[c] = static_cast<float>(sums[width + c]);
+  }
+}
+
+}  // namespace reprise::cpu::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+#include "reprise/cpu/fast_slots.h"
+
+namespace reprise::cpu {
+
+HWY_EXPORT(layer_norm);
+HWY_EXPORT(layer_norm_backward);
+
+namespace {
+
+std::size_t layer_norm_backward_workspace(const LayerNormBackwardArgs& args) {
+  if (!args.dweight.info) return 0;
+  return ColumnChunks(args.mean.info->shape.numel(), args.weight.info->shape[0]).workspace(2);
+}
+
+}  // namespace
+
+void fill_fast_layer_norm() {
+  fill(layer_norm_slot, HWY_DYNAMIC_DISPATCH(layer_norm));
+  fill(layer_norm_backward_slot, HWY_DYNAMIC_DISPATCH(layer_norm_backward), layer_norm_backward_workspace);
+}
+
+}  // namespace reprise::cpu
+#endif
