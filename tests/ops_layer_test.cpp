@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "reprise/autograd/tape.h"
+#include "reprise/core/random.h"
 #include "reprise/ops/ops.h"
 
 using namespace reprise;
@@ -216,6 +217,14 @@ TEST_CASE("dropout's mask is the same from the same seed", "[ops]") {
   const Tensor first = dropout(x, 0.5);
   manual_seed(3);
   CHECK(dropout(x, 0.5).to_vector() == first.to_vector());
+}
+
+TEST_CASE("dropouts after each other read on where the last one stopped, at the next whole block", "[ops]") {
+  manual_seed(4);
+  dropout(Tensor::ones({6}), 0.5);  // words 0..7: two blocks of four
+  const std::vector<double> y = dropout(Tensor::ones({9}), 0.5).to_vector();
+  for (std::size_t i = 0; i < y.size(); ++i)
+    CHECK(y[i] == (uniform_from_word(random_word(4, 8 + i)) < 0.5F ? 0 : 2));
 }
 
 TEST_CASE("embedding adds the gradients of a row that is read often, and leaves others zero", "[ops]") {
