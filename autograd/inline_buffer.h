@@ -1,7 +1,6 @@
 #pragma once
 // A fixed-size array whose size is known when it is made: on the stack up to N elements. What an op's few operands
-// need, without an allocation per op.
-#include <array>
+// need, without an allocation per op. Elements are default-initialized.
 #include <cstddef>
 #include <memory>
 #include <span>
@@ -12,17 +11,23 @@ template <class T, std::size_t N>
 class InlineBuffer {
  public:
   explicit InlineBuffer(std::size_t size) : size_(size) {
-    if (size > N) heap_ = std::make_unique<T[]>(size);
+    data_ = size <= N ? reinterpret_cast<T*>(stack_) : std::allocator<T>().allocate(size);
+    std::uninitialized_default_construct_n(data_, size);
   }
-  T& operator[](std::size_t i) { return data()[i]; }
-  std::span<T> span() { return {data(), size_}; }
-  operator std::span<const T>() { return {data(), size_}; }
+  ~InlineBuffer() {
+    std::destroy_n(data_, size_);
+    if (size_ > N) std::allocator<T>().deallocate(data_, size_);
+  }
+  InlineBuffer(const InlineBuffer&) = delete;
+  InlineBuffer& operator=(const InlineBuffer&) = delete;
+
+  T& operator[](std::size_t i) { return data_[i]; }
+  std::span<T> span() { return {data_, size_}; }
 
  private:
-  T* data() { return heap_ ? heap_.get() : stack_.data(); }
+  T* data_;
   std::size_t size_;
-  std::array<T, N> stack_;
-  std::unique_ptr<T[]> heap_;
+  alignas(T) std::byte stack_[N * sizeof(T)];
 };
 
 }  // namespace reprise

@@ -7,6 +7,7 @@
 
 #include "reprise/autograd/tape_state.h"
 #include "reprise/core/error.h"
+#include "reprise/core/thread_local.h"
 
 namespace reprise {
 namespace {
@@ -19,8 +20,8 @@ struct Recycled {
   std::vector<Slot> slots;
 };
 
-thread_local TapeState* recording = nullptr;
-thread_local bool paused = false;
+REPRISE_HOT_THREAD_LOCAL TapeState* recording = nullptr;
+REPRISE_HOT_THREAD_LOCAL bool paused = false;
 thread_local std::vector<std::pair<const TapeState*, std::uint64_t>> live_tapes;
 thread_local Recycled recycled;
 std::atomic<std::uint64_t> next_tape_id{1};
@@ -28,7 +29,8 @@ std::atomic<std::uint64_t> next_tape_id{1};
 // Serials of one thread never repeat, and never meet another thread's.
 std::uint64_t next_serial() {
   static std::atomic<std::uint64_t> threads{1};
-  thread_local std::uint64_t serial = threads.fetch_add(1) << 40U;
+  REPRISE_HOT_THREAD_LOCAL std::uint64_t serial = 0;
+  if (serial == 0) serial = threads.fetch_add(1) << 40U;
   return ++serial;
 }
 
