@@ -1,0 +1,237 @@
+// Whole models under every strategy: loss, every gradient and the running statistics are the same bits; the peak is the
+// predicted one, to the byte; nodes are replayed exactly as often as a count that knows nothing of the engine says.
+#include <algorithm>
+#include <catch2/catch.hpp>
+#include <cstring>
+#include <random>
+
+#include "reprise/autograd/tape_state.h"
+#include "reprise/checkpoint/checkpoint.h"
+#include "reprise/core/dry_run.h"
+#include "reprise/core/parallel.h"
+#include "reprise/core/random.h"
+#include "reprise/nn/nn.h"
+#include "reprise/ops/ops.h"
+
+using namespace reprise;
+
+namespace {
+
+const Device cpu = Device::cpu();
+using Kind = nn::CheckpointSetting::Kind;
+
+std::vector<std::byte> bytes_of(const Tensor& t) {
+  const std::byte* first = t.impl()->data();
+  return {first, first + t.bytes()};
+}
+
+// A model, two samples, and the state to begin each step from. Dropout before the head, so that randomness is replayed.
+struct Subject {
+  nn::Model model;
+  Tensor x, y;
+  std::vector<std::pair<Tensor, std::vector<std::byte>>> first_state;
+
+  explicit Subject(std::string_view name) : model(make(name)) {
+    std::vector<std::int64_t> shape = {2};
+    for (const std::int64_t extent : model.input_shape().extents()) shape.push_back(extent);
+    x = Tensor::randn(shape);
+    y = Tensor::from<std::int64_t>({1, 3}, {2}, {.dtype = DType::i64});
+  }
+  static nn::Model make(std::string_view name) {
+    manual_seed(7);
+    return nn::make_model(name);
+  }
+  void reset() {
+    manual_seed(5);
+    for (const Tensor& parameter : model.parameters()) parameter.set_grad({});
+    nn::for_each<nn::BatchNorm2d>(model, [](std::string_view, nn::BatchNorm2d& norm) {
+      assign_state(norm.running_mean, Tensor::zeros(norm.running_mean.shape()));
+      assign_state(norm.running_var, Tensor::ones(norm.running_var.shape()));
+    });
+  }
+  Tensor loss(nn::CheckpointSetting setting, bool nested) {
+    const Tensor dropped = dropout(x, 0.2);
+    Tensor logits =
+        nested ? checkpoint::run([&] { return model(dropped, setting); }) : model(dropped, setting);
+    return cross_entropy(std::move(logits), y);
+  }
+  checkpoint::Step step() {
+    return [this](Tape& tape) { tape.backward(loss({}, false)); };
+  }
+};
+
+struct Outcome {
+  std::vector<std::vector<std::byte>> bits;  // loss, gradients, running statistics
+  std::size_t peak = 0;
+  std::int64_t replays = 0;
+};
+
+Outcome take_step(Subject& subject, nn::CheckpointSetting setting, bool nested, const Plan* plan) {
+  subject.reset();
+  memory::reset_peak(cpu);
+  Outcome outcome;
+  {
+    Tape tape(plan ? TapeOptions{.plan = *plan} : TapeOptions{});
+    Tensor loss = subject.loss(setting, nested);
+    tape.backward(loss);
+    outcome.replays = tape.replays();
+    outcome.bits.push_back(bytes_of(loss));
+  }
+  outcome.peak = memory::peak(cpu);
+  static std::size_t highest = 0;  // of the whole process: the peak is reset at each step
+  highest = std::max(highest, outcome.peak);
+  REQUIRE(memory::reserved(cpu) <= highest + highest * 15 / 100 + MiB(16));
+  for (const Tensor& parameter : subject.model.parameters())
+    outcome.bits.push_back(bytes_of(parameter.grad()));
+  for (const auto& [name, buffer] : subject.model.named_buffers()) outcome.bits.push_back(bytes_of(buffer));
+  return outcome;
+}
+
+struct Prediction {
+  std::size_t peak;
+  std::int64_t replays;
+};
+
+Prediction predict(Subject& subject, nn::CheckpointSetting setting, bool nested) {
+  subject.reset();
+  const DryRun dry;
+  memory::reset_peak(cpu);
+  Tape tape;
+  Tensor loss = subject.loss(setting, nested);
+  tape.backward(loss);
+  return {memory::peak(cpu), tape.replays()};
+}
+
+// Replays of regions that do not nest, counted from the definition: inside each, what its tracked nodes saved and what
+// that needs, back to the region's first node; every node once.
+std::int64_t count_replays(Subject& subject, nn::CheckpointSetting setting) {
+  subject.reset();
+  const DryRun dry;
+  Tape tape;
+  const Tensor loss = subject.loss(setting, false);
+  const Trace trace = tape.trace();
+  std::int64_t count = 0;
+  for (const Region& region : tape.state().regions) {
+    if (region.parent != 0) continue;
+    std::vector<bool> needed(trace.values.size());  // by storage
+    const auto storage = [&](std::int32_t v) {
+      return static_cast<std::size_t>(trace.values[static_cast<std::size_t>(v)].storage);
+    };
+    for (std::int32_t n = region.last - 1; n >= region.first; --n) {
+      const TraceNode& node = trace.nodes[static_cast<std::size_t>(n)];
+      for (const std::int32_t v : node.saved) needed[storage(v)] = true;
+      const bool view = trace.values[static_cast<std::size_t>(node.outputs[0])].storage ==
+                        trace.values[static_cast<std::size_t>(node.inputs[0])].storage;
+      bool run = false;
+      for (const std::int32_t v : node.outputs) run |= !view && needed[storage(v)];
+      if (!run) continue;
+      ++count;
+      for (const std::int32_t v : node.inputs) needed[storage(v)] = true;
+    }
+  }
+  return count;
+}
+
+Plan random_plan(const Trace& trace, std::mt19937& random) {
+  checkpoint::PlanBuilder builder(trace);
+  struct Passage {
+    std::int32_t first, last;
+    int depth;
+  };
+  std::vector<Passage> open{{0, static_cast<std::int32_t>(trace.nodes.size()), 0}};
+  while (!open.empty()) {
+    const Passage passage = open.back();
+    open.pop_back();
+    for (std::int32_t i = passage.first; i < passage.last;) {
+      const auto length = static_cast<std::int32_t>(random() % static_cast<unsigned>(passage.last - i)) + 1;
+      const bool whole = i == passage.first && length == passage.last - passage.first;
+      if (random() % 2 && passage.depth < 3 && !(passage.depth > 0 && whole)) {
+        builder.region(i, i + length);
+        open.push_back({i, i + length, passage.depth + 1});
+      }
+      i += length;
+    }
+  }
+  for (int k = 0; k < 4; ++k)
+    builder.decide(trace.nodes[random() % trace.nodes.size()].outputs[0],
+                   random() % 3 ? Decision::keep : Decision::offload);
+  return std::move(builder).finish();
+}
+
+void check_random_plans(const char* name, int plans, unsigned seed) {
+  INFO(name << ", seed " << seed);
+  Subject subject(name);
+  const Outcome plain = take_step(subject, {}, false, nullptr);
+  subject.reset();
+  const Trace trace = checkpoint::trace(subject.step());
+  std::mt19937 random(seed);
+  for (int i = 0; i < plans; ++i) {
+    INFO("plan " << i);
+    const Plan plan = random_plan(trace, random);
+    subject.reset();
+    const checkpoint::Simulation simulation = checkpoint::simulate(trace, plan);
+    const Outcome outcome = take_step(subject, {}, false, &plan);
+    REQUIRE(outcome.bits == plain.bits);
+    REQUIRE(outcome.peak == simulation.peak_bytes);
+    REQUIRE(outcome.replays == simulation.replays);
+  }
+}
+
+}  // namespace
+
+TEST_CASE("models: every strategy has the bits, the predicted peak and the counted replays", "[models]") {
+  const char* name = GENERATE("mlp", "lenet", "resnet18", "chain");
+  INFO(name);
+  Subject subject(name);
+  const Outcome plain = take_step(subject, {}, false, nullptr);
+  CHECK(plain.replays == 0);
+  CHECK(predict(subject, {}, false).peak == plain.peak);
+  for (const nn::CheckpointSetting setting :
+       {nn::CheckpointSetting{Kind::block}, nn::CheckpointSetting{Kind::sqrt},
+        nn::CheckpointSetting{Kind::segments, 1}}) {
+    INFO(to_string(setting));
+    const Outcome outcome = take_step(subject, setting, false, nullptr);
+    CHECK(outcome.bits == plain.bits);
+    CHECK(outcome.peak == predict(subject, setting, false).peak);
+    CHECK(outcome.replays == count_replays(subject, setting));
+  }
+  const Outcome nested = take_step(subject, {Kind::block}, true, nullptr);
+  const Prediction predicted = predict(subject, {Kind::block}, true);
+  CHECK(nested.bits == plain.bits);
+  CHECK(nested.peak == predicted.peak);
+  CHECK(nested.replays == predicted.replays);
+  // Each block once for the outer region, less what no save needs, and once more for itself.
+  CHECK(nested.replays >= take_step(subject, {Kind::block}, false, nullptr).replays);
+}
+
+TEST_CASE("models: the prediction holds at 1, 2 and 4 threads, and leaves no trace", "[models]") {
+  const char* name = GENERATE("mlp", "lenet", "resnet18", "chain");
+  const int before = num_threads();
+  Subject subject(name);
+  for (const int threads : {1, 2, 4}) {
+    set_num_threads(threads);
+    INFO(name << " with " << threads << " threads");
+    const Outcome without = take_step(subject, {}, false, nullptr);
+    for (const nn::CheckpointSetting setting :
+         {nn::CheckpointSetting{}, nn::CheckpointSetting{Kind::block}}) {
+      const Prediction predicted = predict(subject, setting, false);
+      const Outcome after = take_step(subject, setting, false, nullptr);
+      CHECK(after.peak == predicted.peak);
+      CHECK(after.bits == without.bits);  // checkpointing changes no bit, nor does the dry run before
+    }
+  }
+  set_num_threads(before);
+}
+
+TEST_CASE("models: random plans have the bits, the predicted peak and the predicted replays", "[models]") {
+  check_random_plans("mlp", 200, 1);
+  check_random_plans("lenet", 40, 2);
+  check_random_plans("resnet18", 12, 3);
+  check_random_plans("chain", 20, 4);
+}
+
+TEST_CASE("models: 200 random plans each", "[models][slow]") {
+  check_random_plans("lenet", 200, 5);
+  check_random_plans("resnet18", 200, 6);
+  check_random_plans("chain", 200, 7);
+}
