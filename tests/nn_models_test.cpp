@@ -3,6 +3,7 @@
 
 #include "reprise/autograd/tape.h"
 #include "reprise/core/dry_run.h"
+#include "reprise/core/memory.h"
 #include "reprise/core/random.h"
 #include "reprise/nn/nn.h"
 #include "reprise/ops/ops.h"
@@ -140,6 +141,23 @@ TEST_CASE("chain replays exactly what its segments say", "[nn]") {
   CHECK(first_step("chain", {Kind::segments, 1}).replays == 0);
 }
 
+TEST_CASE("Checkpointing cuts the activation memory of the deep models", "[nn]") {
+  using Kind = nn::CheckpointSetting::Kind;
+  auto activation_peak = [](const char* name, std::int64_t batch, nn::CheckpointSetting setting) {
+    const DryRun dry_run;
+    nn::Model model = nn::make_model(name);
+    const Tensor x = Tensor::empty(batch_of(model, batch));
+    const Tensor y = Tensor::empty({batch}, {.dtype = DType::i64});
+    const std::size_t before = memory::live(Device::cpu());
+    memory::reset_peak(Device::cpu());
+    Tape tape;
+    tape.backward(cross_entropy(model(x, setting), y));
+    return static_cast<double>(memory::peak(Device::cpu()) - before);
+  };
+  CHECK(activation_peak("chain", 4096, {Kind::sqrt}) <= 0.25 * activation_peak("chain", 4096, {}));
+  CHECK(activation_peak("resnet152", 8, {Kind::block}) <= 0.40 * activation_peak("resnet152", 8, {}));
+}
+
 TEST_CASE("Segments have edges at round(i n / k); settings are read from text", "[nn]") {
   using Segments = std::vector<std::pair<std::int64_t, std::int64_t>>;
   CHECK(nn::balanced_segments(8, 3) == Segments{{0, 3}, {3, 5}, {5, 8}});
@@ -181,6 +199,9 @@ TEST_CASE("The summary's rows say what is kept, and block checkpointing keeps le
   CHECK(sqrt[0].kept == activation);  // the next segment's boundary
   CHECK(sqrt[0].dropped == 19 * activation);
   CHECK(sqrt[9].kept == 10 * activation);  // the last segment is no region
+  nn::Sequential small(nn::Linear(4, 8), relu, nn::Linear(8, 2));
+  const std::string parts = nn::summary(small, {{3, 4}, DType::f32, Device::cpu()});
+  CHECK_THAT(parts, Contains("[3, 8]") && Contains("40") && Contains("58"));
   const std::string table = nn::summary(model, 64, {Kind::sqrt});
   CHECK_THAT(table, Contains("blocks.0 .. blocks.9") && Contains("total") && Contains("6581770"));
 }
