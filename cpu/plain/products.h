@@ -17,13 +17,13 @@ struct Matrix {
 
 // y += a b, for a [rows, inner], b [inner, columns], y [rows, columns]; y's columns lie together.
 //
-// A tile of b is copied so that it is read in order, then a block of 4 by 8 results is kept in registers. Each result
-// is the sum over `inner` in ascending order, whatever part of the rows one call covers, so the bits do not depend on
-// how rows are shared out.
+// A tile of b is copied so that it is read in order, then a block of 4 rows, a cache line wide, is kept in
+// registers. Each result is the sum over `inner` in ascending order, whatever part of the rows one call covers, so
+// the bits do not depend on how rows are shared out.
 template <class T>
 void add_product(Matrix<const T> a, Matrix<const T> b, T* y, std::int64_t y_row, std::int64_t rows,
                  std::int64_t inner, std::int64_t columns) {
-  constexpr std::int64_t kDepth = 256, kColumns = 8, kRows = 4;
+  constexpr std::int64_t kDepth = 256, kColumns = 64 / sizeof(T), kRows = 4;
   std::array<T, kDepth * kColumns> tile;
   for (std::int64_t j = 0; j < columns; j += kColumns) {
     const std::int64_t width = std::min(kColumns, columns - j);
