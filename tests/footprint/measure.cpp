@@ -1,4 +1,5 @@
-// Runs a program 20 times; fails when the median of its wall time or of the memory it reports is above the bound.
+// Runs a program 20 times, prints the medians of its wall time and of the memory it reports, and fails when the memory's
+// median or the shortest time is above its bound: on a busy machine the median is the others' time.
 // measure PROGRAM MILLISECONDS KILOBYTES
 #include <algorithm>
 #include <chrono>
@@ -24,12 +25,9 @@ int main(int argc, char** argv) {
         std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count());
     kilobytes.push_back(std::atof(line));
   }
-  const auto median = [](std::vector<double>& list) {
-    std::nth_element(list.begin(), list.begin() + 10, list.end());
-    return list[10];
-  };
-  const double wall = median(milliseconds), highest = median(kilobytes);
-  std::cout << "median of 20: " << wall << " ms (at most " << argv[2] << "), " << highest << " kB (at most "
-            << argv[3] << ")\n";
-  return wall <= std::atof(argv[2]) && highest <= std::atof(argv[3]) ? 0 : 1;
+  std::sort(milliseconds.begin(), milliseconds.end());
+  std::sort(kilobytes.begin(), kilobytes.end());
+  std::cout << "median of 20: " << milliseconds[10] << " ms, shortest " << milliseconds[0] << " (at most "
+            << argv[2] << "); " << kilobytes[10] << " kB (at most " << argv[3] << ")\n";
+  return milliseconds[0] <= std::atof(argv[2]) && kilobytes[10] <= std::atof(argv[3]) ? 0 : 1;
 }
