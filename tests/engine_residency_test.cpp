@@ -349,6 +349,25 @@ TEST_CASE("two backward passes over parts of one tape, where a region is needed 
   }
 }
 
+TEST_CASE("what can be evicted: what the tape alone holds and can make again", "[engine]") {
+  const Tensor x = random_leaf({64}, 1), data = random_constant({64}, 2);
+  Tape tape;
+  TapeState& state = tape.state();
+  Tensor product = squash(twice_never_replayed(x * data));
+  const Tensor held = product;
+  const Tensor loss = sum(std::move(product) * 3.0);
+  for (Index s = 0; s < static_cast<Index>(state.slots.size()); ++s) CHECK_FALSE(state.evictable(s));
+  Tensor sine_of = sine(held * 2.0);  // saves its input, which no handle holds
+  const Index saved = slot_of(state, "mul_scalar", 0, 1);
+  REQUIRE(state.evictable(saved));
+  const std::size_t before = live_bytes();
+  state.evict(saved);
+  CHECK(live_bytes() == before - x.bytes());
+  CHECK_FALSE(state.evictable(saved));
+  tape.backward(loss + sum(std::move(sine_of)));
+  CHECK(tape.replays() == 1);
+}
+
 TEST_CASE("a region within a region, with the same output; a region with a single view", "[engine]") {
   const Tensor x = random_constant({8, 8}, 1), w = random_leaf({8, 8}, 2);
   Bits expected;
