@@ -7,7 +7,8 @@
 // After it:
 #include <hwy/highway.h>
 
-#include <limits>
+#include <algorithm>
+#include <cstring>
 
 #include "reprise/core/parallel.h"
 #include "reprise/cpu/plain/pool_windows.h"
@@ -84,11 +85,44 @@ void max_pool2d(const MaxPool2dArgs& args, std::span<std::byte> workspace) {
       });
 }
 
+// Windows that cover the image without gaps or overlaps: each hands its gradient to one of its places, the others get 0.
+void backward_of_tiles(const MaxPool2dBackwardArgs& args) {
+  const Shape &x_shape = args.dx.info->shape, &y_shape = args.dy.info->shape;
+  const std::int64_t w = x_shape[2], channels = x_shape[3], q = y_shape[2], n = lanes();
+  const auto* index = args.index.as<std::uint8_t>();
+  const std::int64_t rows = y_shape[0] * y_shape[1], height = args.kernel_size.h, width = args.kernel_size.w;
+  parallel_for(
+      rows, kGrain / (height * w * channels + 1) + 1, [&](std::int64_t begin, std::int64_t end) HWY_ATTR {
+        for (std::int64_t row = begin; row < end; ++row)
+          for (std::int64_t column = 0; column < q; ++column) {
+            const std::int64_t from = (row * q + column) * channels;
+            float* to = args.dx.as<float>() + (row * height * w + column * width) * channels;
+            for (std::int64_t c = 0; c < channels; c += n) {
+              const std::int64_t count = std::min(n, channels - c);
+              const Vec g = count == n ? load(args.dy.as<float>() + from + c)
+                                       : load_part(args.dy.as<float>() + from + c, count);
+              const Places places = count == n ? hn::PromoteTo(I32(), hn::LoadU(U8(), index + from + c))
+                                               : read_places(index + from + c, count);
+              for (std::int64_t i = 0; i < height; ++i)
+                for (std::int64_t j = 0; j < width; ++j) {
+                  const auto here = hn::Set(I32(), static_cast<std::int32_t>(i * width + j));
+                  const Vec part = hn::IfThenElseZero(hn::RebindMask(F32(), hn::Eq(places, here)), g);
+                  float* place = to + (i * w + j) * channels + c;
+                  count == n ? store(part, place) : store_part(part, place, count);
+                }
+            }
+          }
+      });
+}
+
 // Each element of dx looks for the windows that it won, so that no two threads write the same one.
 void max_pool2d_backward(const MaxPool2dBackwardArgs& args, std::span<std::byte> workspace) {
   if (args.index.info->dtype != DType::u8) return run_plain(max_pool2d_backward_slot, args, workspace);
   const Shape &x_shape = args.dx.info->shape, &y_shape = args.dy.info->shape;
   const std::int64_t h = x_shape[1], w = x_shape[2], channels = x_shape[3], p = y_shape[1], q = y_shape[2];
+  if (args.stride == args.kernel_size && args.padding == Pair(0) && h == p * args.kernel_size.h &&
+      w == q * args.kernel_size.w)
+    return backward_of_tiles(args);
   const float* dy = args.dy.as<float>();
   const auto* index = args.index.as<std::uint8_t>();
   float* dx = args.dx.as<float>();

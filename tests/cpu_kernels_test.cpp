@@ -91,6 +91,14 @@ std::vector<Case> cases() {
        [](Inputs in) { return cross_entropy(in[0], in[1], {.ignore_index = 3, .label_smoothing = 0.1}); },
        {uniform({515, 1003}, -9, 9), integers({515}, 0, 1003)}},
       {"max_pool2d, 2x2", [](Inputs in) { return max_pool2d(in[0], {}); }, {distinct({8, 14, 14, 64})}},
+      {"max_pool2d, 2x2, odd sizes",
+       [](Inputs in) { return max_pool2d(in[0], {}); },
+       {distinct({3, 15, 13, 20})}},
+      {"max_pool2d, 3x2 tiles",
+       [](Inputs in) {
+         return max_pool2d(in[0], {.kernel_size = {3, 2}});
+       },
+       {distinct({3, 15, 12, 20})}},
       {"max_pool2d, 3x3 overlapping",
        [](Inputs in) { return max_pool2d(in[0], {.kernel_size = 3, .stride = 2, .padding = 1}); },
        {distinct({2, 23, 25, 37})}},
