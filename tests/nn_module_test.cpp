@@ -182,6 +182,15 @@ TEST_CASE("A module's line that visit() lacks is found at the first step", "[nn]
     tape.backward(sum(net(Tensor::ones({1, 2}))));
   }
   CHECK_THROWS_WITH(optimizer.step(), Contains("f32[1") && Contains("visit()"));
+  // One that is named but given to no optimizer is left untrained on purpose.
+  nn::Sequential both(nn::Linear(2, 2), nn::Linear(2, 1));
+  both.parameters();
+  optim::SGD first_only(both.module(0)->parameters());
+  {
+    Tape tape;
+    tape.backward(sum(both(Tensor::ones({1, 2}))));
+  }
+  CHECK_NOTHROW(first_only.step());
   nn::Linear stranger(2, 1);  // trained by nobody, in a backward of its own
   optimizer.zero_grad();
   {
