@@ -200,6 +200,15 @@ TEST_CASE("The summary's rows say what is kept, and block checkpointing keeps le
   CHECK(sqrt[0].dropped == 19 * activation);
   CHECK(sqrt[9].kept == 10 * activation);  // the last segment is no region
   nn::Sequential small(nn::Linear(4, 8), relu, nn::Linear(8, 2));
+  // What a part gave and the next does not need is not kept: relu saves its output, so linear's goes.
+  const std::vector<nn::SummaryRow> apart =
+      nn::summary_rows({{"linear", {small.module(0)}, [&](Tensor x) { return small.call(0, std::move(x)); }},
+                        {"relu", {}, [&](Tensor x) { return small.call(1, std::move(x)); }}},
+                       {{3, 4}, DType::f32, Device::cpu()});
+  CHECK(apart[0].kept == 0);
+  CHECK(apart[0].dropped == 3 * 8 * 4);
+  CHECK(apart[1].kept == 3 * 8 * 4);
+  CHECK(apart[1].dropped == 0);
   const std::string parts = nn::summary(small, {{3, 4}, DType::f32, Device::cpu()});
   CHECK_THAT(parts, Contains("[3, 8]") && Contains("40") && Contains("58"));
   const std::string table = nn::summary(model, 64, {Kind::sqrt});
