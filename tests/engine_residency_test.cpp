@@ -30,7 +30,10 @@ TEST_CASE("a region whose output nobody uses keeps nothing", "[engine]") {
   const Tensor outside = x * 2.0;
   checkpoint::run([&] { return squash(squash(matmul(outside, w))); });
   CHECK(live_bytes() == before + outside.bytes());
-  // What would be kept inside is not needed either.
+  // What a policy keeps is let go of where nobody will need it.
+  checkpoint::run(Policy::save_only({"mul_scalar"}), [&] { return squash(w) * 2.0; });
+  CHECK(live_bytes() == before + outside.bytes());
+  // Here the kept matmul is needed, for squash to be made again.
   checkpoint::run(Policy::save_only({"matmul"}), [&] { return squash(matmul(outside, w)) * 1.0 + 1.0; });
   CHECK(live_bytes() == before + outside.bytes() + x.bytes());
 }
