@@ -134,6 +134,12 @@ TEST_CASE("cli train: a kill loses nothing saved", "[cli]") {
     last = steps;
   }
   REQUIRE(last > 0);
+  // A process that died between writing a folder and naming it leaves this; one that died while writing, the other.
+  const std::string next = killed + "/step-" + std::to_string(last + 1);
+  std::filesystem::create_directories(next);
+  std::filesystem::create_directories(next + ".partial");
+  std::ofstream(next + "/weights.safetensors") << "half";
+  std::ofstream(next + ".partial/else") << "half";
   run({"train", "--resume", killed, "--steps", "1"});
   run(command + Words{"--epochs", "1000000", "--save", whole, "--steps", std::to_string(last + 1)});
   check_equal_runs(whole, killed);  // nor is anything left of the killed processes
@@ -189,4 +195,18 @@ TEST_CASE("cli train: it learns, and says so", "[cli]") {
   CHECK(results["test_accuracy"] > 0.9);
   CHECK(results["ended"] == "epochs");
   CHECK(results["peak_bytes"] > 0);
+}
+
+TEST_CASE("cli train: real images", "[cli]") {
+  if (!std::filesystem::exists("/usr/share/datasets/fashion-mnist")) {
+    WARN("skipped: the package dataset-fashion-mnist is not installed");
+    return;
+  }
+  const Folder folder;
+  const std::string json = folder / "results.json";
+  run({"train", "--model", "mlp", "--batch", "128", "--checkpoint", "block", "--json", json});
+  const auto results = nlohmann::json::parse(content(json));
+  CHECK(results["data"] == "fashion-mnist");
+  CHECK(results["steps"] == 469);  // 60,000 samples: the last batch has 96
+  CHECK(results["test_accuracy"] > 0.8);
 }
