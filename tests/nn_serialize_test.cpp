@@ -128,7 +128,7 @@ TEST_CASE("rename, strict = false and a tied weight's other name", "[nn]") {
   CHECK(net.conv.weight.to_vector() == weight);
 }
 
-TEST_CASE("A safetensors file as others write it is read", "[nn]") {
+TEST_CASE("A safetensors file as others write it is read", "[nn][readers]") {
   const TemporaryFile file("bytes.safetensors");
   write_all(file.path(),
             std::string(reinterpret_cast<const char*>(golden::kSafetensors), sizeof golden::kSafetensors));
@@ -165,7 +165,7 @@ TEST_CASE("Every dtype, empty tensors and scalars make the round trip", "[nn]") 
   CHECK_THROWS_WITH(write_safetensors("/nowhere/at/all", tensors), Contains("/nowhere/at/all"));
 }
 
-TEST_CASE("A file that is not what it says is refused by name and place", "[nn]") {
+TEST_CASE("A file that is not what it says is refused by name and place", "[nn][readers]") {
   const TemporaryFile file("bad.safetensors");
   auto refused = [&](const std::string& bytes, const std::string& why) {
     INFO(bytes);
@@ -203,7 +203,8 @@ TEST_CASE("A file that is not what it says is refused by name and place", "[nn]"
                     Contains("neither 0 nor 1"));
 }
 
-TEST_CASE("Fuzzed files are read or refused, never worse, and the module is changed only when read", "[nn]") {
+TEST_CASE("Fuzzed files are read or refused, never worse, and the module is changed only when read",
+          "[nn][readers]") {
   Net net;
   const TemporaryFile file("fuzz.safetensors");
   nn::save(net, file.path());
