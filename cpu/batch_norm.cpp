@@ -20,7 +20,7 @@ inline constexpr std::int64_t kGrain = 16384;  // elements worth a thread
 // The rows that go through a channel's factors once they are in the nearest cache.
 template <class Row>
 HWY_INLINE void for_each_row(std::int64_t rows, std::int64_t channels, Row row) {
-  parallel_for(rows, kGrain / channels + 1, [&](std::int64_t begin, std::int64_t end) HWY_ATTR {
+  parallel_for(rows, kGrain / (channels + 1) + 1, [&](std::int64_t begin, std::int64_t end) HWY_ATTR {
     for (std::int64_t r = end; r-- > begin;)
       row(r * channels);  // backwards: the last rows were read just now
   });
@@ -55,7 +55,7 @@ void normalize(const float* x, const float* mean, const float* slope, const floa
 }
 
 void batch_norm(const BatchNormArgs& args, std::span<std::byte> bytes) {
-  const std::int64_t channels = args.x.info->shape[-1], rows = args.x.info->shape.numel() / channels;
+  const std::int64_t channels = args.x.info->shape[-1], rows = args.x.info->shape.without(-1).numel();
   const float *x = args.x.as<float>(), *weight = args.weight.as<float>(), *bias = args.bias.as<float>();
   float *y = args.y.as<float>(), *mean = args.mean.as<float>(), *rstd = args.rstd.as<float>();
   const ColumnChunks chunks(rows, channels);
@@ -82,7 +82,7 @@ void batch_norm(const BatchNormArgs& args, std::span<std::byte> bytes) {
 // which is slope g + per_difference (x - mean) + constant.
 template <bool Relu>
 void backward(const BatchNormBackwardArgs& args, std::span<std::byte> bytes) {
-  const std::int64_t channels = args.x.info->shape[-1], rows = args.x.info->shape.numel() / channels;
+  const std::int64_t channels = args.x.info->shape[-1], rows = args.x.info->shape.without(-1).numel();
   const float *dy = args.dy.as<float>(), *x = args.x.as<float>(), *y = args.y.as<float>();
   const float *mean = args.mean.as<float>(), *rstd = args.rstd.as<float>(), *weight = args.weight.as<float>();
   const auto passed = [=](std::int64_t i, auto read) HWY_ATTR {
@@ -125,7 +125,7 @@ void batch_norm_backward(const BatchNormBackwardArgs& args, std::span<std::byte>
 }
 
 void batch_norm_inference(const BatchNormInferenceArgs& args, std::span<std::byte> workspace) {
-  const std::int64_t channels = args.x.info->shape[-1], rows = args.x.info->shape.numel() / channels;
+  const std::int64_t channels = args.x.info->shape[-1], rows = args.x.info->shape.without(-1).numel();
   auto* slope = reinterpret_cast<float*>(workspace.data());
   for (std::int64_t c = 0; c < channels; ++c)
     slope[c] = static_cast<float>(static_cast<double>(args.weight.as<float>()[c]) /
@@ -150,7 +150,7 @@ namespace {
 
 std::size_t bytes_of(const ValueInfo& x, std::int64_t rows_of_channels) {
   const std::int64_t channels = x.shape[-1];
-  return ColumnChunks(x.shape.numel() / channels, channels).workspace(2) +
+  return ColumnChunks(x.shape.without(-1).numel(), channels).workspace(2) +
          static_cast<std::size_t>(rows_of_channels * channels) * sizeof(float);
 }
 std::size_t batch_norm_workspace(const BatchNormArgs& args) { return bytes_of(*args.x.info, 1); }

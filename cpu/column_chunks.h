@@ -15,7 +15,7 @@ struct ColumnChunks {
   ColumnChunks(std::int64_t row_count, std::int64_t column_count) : rows(row_count), columns(column_count) {
     rows_per_chunk =
         std::max({kElements / std::max<std::int64_t>(columns, 1), rows / kMaxChunks, std::int64_t{0}}) + 1;
-    count = (rows + rows_per_chunk - 1) / rows_per_chunk;
+    count = std::max<std::int64_t>((rows + rows_per_chunk - 1) / rows_per_chunk, 1);
   }
   // For `sums` sums of each column in double, one set a chunk.
   std::size_t workspace(std::int64_t sums) const {

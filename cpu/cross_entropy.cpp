@@ -45,7 +45,7 @@ void cross_entropy(const CrossEntropyArgs& args, std::span<std::byte> workspace)
   const double smoothing = args.options.label_smoothing;
   const std::int64_t chunks = (positions + kChunk - 1) / kChunk, n = lanes();
   parallel_for(
-      chunks, kElements / (kChunk * classes) + 1, [&](std::int64_t begin, std::int64_t end) HWY_ATTR {
+      chunks, kElements / (kChunk * classes + 1) + 1, [&](std::int64_t begin, std::int64_t end) HWY_ATTR {
         for (std::int64_t chunk = begin; chunk < end; ++chunk) {
           double total = 0;
           for (std::int64_t i = chunk * kChunk; i < std::min(positions, (chunk + 1) * kChunk); ++i) {
@@ -89,7 +89,7 @@ void cross_entropy_backward(const CrossEntropyBackwardArgs& args, std::span<std:
   const double smoothing = args.options.label_smoothing;
   const Vec everywhere = set(static_cast<float>(smoothing / static_cast<double>(classes)));
   const auto at_target = static_cast<float>(1 - smoothing);
-  parallel_for(positions, kElements / classes + 1, [&](std::int64_t begin, std::int64_t end) HWY_ATTR {
+  parallel_for(positions, kElements / (classes + 1) + 1, [&](std::int64_t begin, std::int64_t end) HWY_ATTR {
     for (std::int64_t i = begin; i < end; ++i) {
       const float* x = args.logits.as<float>() + i * classes;
       float* dx = args.dlogits.as<float>() + i * classes;

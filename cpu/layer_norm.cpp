@@ -37,7 +37,7 @@ HWY_INLINE float row_sum(std::int64_t width, Term term) {
 void layer_norm(const LayerNormArgs& args, std::span<std::byte>) {
   const std::int64_t width = args.weight.info->shape[0], rows = args.mean.info->shape.numel();
   const float *weight = args.weight.as<float>(), *bias = args.bias.as<float>();
-  parallel_for(rows, kGrain / width + 1, [&](std::int64_t begin, std::int64_t end) HWY_ATTR {
+  parallel_for(rows, kGrain / (width + 1) + 1, [&](std::int64_t begin, std::int64_t end) HWY_ATTR {
     for (std::int64_t row = begin; row < end; ++row) {
       const float* x = args.x.as<float>() + row * width;
       const float average = row_sum(width, [=](std::int64_t i, auto read) HWY_ATTR { return read(x + i); }) /
@@ -66,7 +66,7 @@ void layer_norm_backward(const LayerNormBackwardArgs& args, std::span<std::byte>
   const float *all_x = args.x.as<float>(), *all_dy = args.dy.as<float>(), *weight = args.weight.as<float>();
   const float *means = args.mean.as<float>(), *rstds = args.rstd.as<float>();
   if (args.dx.info)
-    parallel_for(rows, kGrain / width + 1, [&](std::int64_t begin, std::int64_t end) HWY_ATTR {
+    parallel_for(rows, kGrain / (width + 1) + 1, [&](std::int64_t begin, std::int64_t end) HWY_ATTR {
       for (std::int64_t row = begin; row < end; ++row) {
         const float *x = all_x + row * width, *dy = all_dy + row * width;
         const Vec mean = set(means[row]), rstd = set(rstds[row]);

@@ -285,6 +285,72 @@ TEST_CASE("fast optimizer steps agree with the plain ones in f64", "[cpu]") {
   }
 }
 
+// Whatever the plain kernels make of an extent of 0, a user's error included, the fast ones do as well.
+TEST_CASE("fast kernels take empty tensors as the plain ones do", "[cpu]") {
+  const std::vector<Case> empty = {
+      {"relu", [](Inputs in) { return relu(in[0]); }, {uniform({0, 3})}},
+      {"add", [](Inputs in) { return in[0] + in[1]; }, {uniform({4, 0}), uniform({1})}},
+      {"sub", [](Inputs in) { return in[0] - in[1]; }, {uniform({2, 0}), uniform({0})}},
+      {"mean", [](Inputs in) { return mean(in[0], {0}); }, {uniform({0, 3})}},
+      {"sum", [](Inputs in) { return sum(in[0]); }, {uniform({3, 0})}},
+      {"column_sum", [](Inputs in) { return column_sum(in[0]); }, {uniform({0, 3})}},
+      {"column_sum, no columns", [](Inputs in) { return column_sum(in[0]); }, {uniform({3, 0})}},
+      {"linear, no rows",
+       [](Inputs in) { return linear(in[0], in[1], in[2]); },
+       {uniform({0, 3}), uniform({2, 3}), uniform({2})}},
+      {"linear, no inputs",
+       [](Inputs in) { return linear(in[0], in[1], in[2]); },
+       {uniform({4, 0}), uniform({2, 0}), uniform({2})}},
+      {"matmul", [](Inputs in) { return matmul(in[0], in[1]); }, {uniform({2, 0}), uniform({0, 3})}},
+      {"conv2d, no images",
+       [](Inputs in) { return conv2d(in[0], in[1]); },
+       {uniform({0, 5, 5, 2}), uniform({3, 3, 3, 2})}},
+      {"conv2d, 1x1, no channels",
+       [](Inputs in) { return conv2d(in[0], in[1]); },
+       {uniform({2, 5, 5, 0}), uniform({3, 1, 1, 0})}},
+      {"max_pool2d", [](Inputs in) { return max_pool2d(in[0], {}); }, {uniform({2, 4, 4, 0})}},
+      {"softmax", [](Inputs in) { return softmax(in[0], -1); }, {uniform({3, 0})}},
+      {"softmax, no rows", [](Inputs in) { return softmax(in[0], -1); }, {uniform({0, 3})}},
+      {"layer_norm, no rows",
+       [](Inputs in) { return layer_norm(in[0], in[1], in[2]); },
+       {uniform({0, 3}), uniform({3}), uniform({3})}},
+      {"layer_norm, no width",
+       [](Inputs in) { return layer_norm(in[0], in[1], in[2]); },
+       {uniform({3, 0}), uniform({0}), uniform({0})}},
+      {"batch_norm, no channels",
+       [](Inputs in) { return batch_norm(in[0], in[1], in[2]).y; },
+       {uniform({3, 0}), uniform({0}), uniform({0})}},
+      {"batch_norm_inference, no channels",
+       [](Inputs in) { return batch_norm_inference(in[0], in[1], in[1], in[1], in[1]); },
+       {uniform({3, 0}), frozen(uniform({0}))}},
+      {"dropout", [](Inputs in) { return dropout(in[0], 0.5); }, {uniform({0})}},
+      {"cross_entropy, no positions",
+       [](Inputs in) { return cross_entropy(in[0], in[1]); },
+       {uniform({0, 3}), integers({0}, 0, 3)}},
+  };
+  const auto outcome = [](const Case& c) -> std::pair<std::string, std::vector<Tensor>> {
+    try {
+      return {"", run(c, inputs_of(c, DType::f32))};
+    } catch (const UserError& error) {
+      return {error.what(), {}};
+    }
+  };
+  for (const Case& c : empty) {
+    INFO(c.name);
+    const auto fast = outcome(c);
+    const PlainKernels kernels;
+    const auto plain = outcome(c);
+    CHECK(fast.first == plain.first);
+    REQUIRE(fast.second.size() == plain.second.size());
+    for (std::size_t i = 0; i < fast.second.size(); ++i) {
+      const Values a = fast.second[i].to_vector(), b = plain.second[i].to_vector();
+      REQUIRE(a.size() == b.size());
+      for (std::size_t j = 0; j < a.size(); ++j)
+        CHECK((a[j] == Approx(b[j]).epsilon(1e-6).margin(1e-6) || (std::isnan(a[j]) && std::isnan(b[j]))));
+    }
+  }
+}
+
 TEST_CASE("fast kernels read views that begin anywhere, with the same bits", "[cpu]") {
   for (const Case& c : cases()) {
     const std::vector<Tensor> inputs = inputs_of(c, DType::f32);
