@@ -9,6 +9,7 @@
 #include "reprise/core/dry_run.h"
 #include "reprise/core/random.h"
 #include "reprise/ops/ops.h"
+#include "reprise/tests/random_plan.h"
 
 using namespace reprise;
 
@@ -76,33 +77,6 @@ Measured run(const Program& program, const Plan* plan) {
   return measured;
 }
 
-Plan random_plan(const Trace& trace, std::mt19937& random) {
-  checkpoint::PlanBuilder builder(trace);
-  struct Passage {
-    std::int32_t first, last;
-    int depth;
-  };
-  std::vector<Passage> open{{0, static_cast<std::int32_t>(trace.nodes.size()), 0}};
-  while (!open.empty()) {
-    const Passage passage = open.back();
-    open.pop_back();
-    for (std::int32_t i = passage.first; i < passage.last;) {
-      const auto length = static_cast<std::int32_t>(random() % static_cast<unsigned>(passage.last - i)) + 1;
-      const bool whole = i == passage.first && length == passage.last - passage.first;
-      if (random() % 2 && passage.depth < 4 && !(passage.depth > 0 && whole)) {
-        builder.region(i, i + length);
-        open.push_back({i, i + length, passage.depth + 1});
-      }
-      i += length;
-    }
-  }
-  for (int k = 0; k < 6; ++k) {
-    const auto& node = trace.nodes[random() % trace.nodes.size()];
-    builder.decide(node.outputs[0], random() % 3 ? Decision::keep : Decision::offload);
-  }
-  return std::move(builder).finish();
-}
-
 }  // namespace
 
 TEST_CASE("simulated peak and replays are the measured ones, for random plans", "[engine][checkpoint]") {
@@ -118,7 +92,7 @@ TEST_CASE("simulated peak and replays are the measured ones, for random plans", 
   std::int64_t replays = 0;
   for (int i = 0; i < 60; ++i) {
     INFO("plan " << i);
-    Plan plan = program.penalty ? checkpoint::sqrt_planner(trace, {}) : random_plan(trace, random);
+    Plan plan = program.penalty ? checkpoint::sqrt_planner(trace, {}) : random_plan(trace, random, 6);
     const checkpoint::Simulation simulation = checkpoint::simulate(trace, plan);
     const Measured measured = run(program, &plan);
     REQUIRE(simulation.peak_bytes == measured.peak);
@@ -202,7 +176,7 @@ TEST_CASE("plans and traces are files", "[readers][checkpoint]") {
   Program program;
   const Trace trace = checkpoint::trace(program.as_step());
   std::mt19937 random(5);
-  Plan plan = random_plan(trace, random);
+  Plan plan = random_plan(trace, random, 6);
   plan.set_prediction(123, 4);
   const std::string path = "checkpoint_plan_test.json";
   plan.save(path);

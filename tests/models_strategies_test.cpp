@@ -12,6 +12,7 @@
 #include "reprise/core/random.h"
 #include "reprise/nn/nn.h"
 #include "reprise/ops/ops.h"
+#include "reprise/tests/random_plan.h"
 
 using namespace reprise;
 
@@ -132,32 +133,6 @@ std::int64_t count_replays(Subject& subject, nn::CheckpointSetting setting) {
   return count;
 }
 
-Plan random_plan(const Trace& trace, std::mt19937& random) {
-  checkpoint::PlanBuilder builder(trace);
-  struct Passage {
-    std::int32_t first, last;
-    int depth;
-  };
-  std::vector<Passage> open{{0, static_cast<std::int32_t>(trace.nodes.size()), 0}};
-  while (!open.empty()) {
-    const Passage passage = open.back();
-    open.pop_back();
-    for (std::int32_t i = passage.first; i < passage.last;) {
-      const auto length = static_cast<std::int32_t>(random() % static_cast<unsigned>(passage.last - i)) + 1;
-      const bool whole = i == passage.first && length == passage.last - passage.first;
-      if (random() % 2 && passage.depth < 3 && !(passage.depth > 0 && whole)) {
-        builder.region(i, i + length);
-        open.push_back({i, i + length, passage.depth + 1});
-      }
-      i += length;
-    }
-  }
-  for (int k = 0; k < 4; ++k)
-    builder.decide(trace.nodes[random() % trace.nodes.size()].outputs[0],
-                   random() % 3 ? Decision::keep : Decision::offload);
-  return std::move(builder).finish();
-}
-
 void check_random_plans(const char* name, int plans, unsigned seed) {
   INFO(name << ", seed " << seed);
   Subject subject(name);
@@ -167,7 +142,7 @@ void check_random_plans(const char* name, int plans, unsigned seed) {
   std::mt19937 random(seed);
   for (int i = 0; i < plans; ++i) {
     INFO("plan " << i);
-    const Plan plan = random_plan(trace, random);
+    const Plan plan = random_plan(trace, random, 4);
     subject.reset();
     const checkpoint::Simulation simulation = checkpoint::simulate(trace, plan);
     const Outcome outcome = take_step(subject, {}, false, &plan);
