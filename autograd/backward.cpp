@@ -2,7 +2,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <ranges>
 #include <utility>
 
 #include "reprise/autograd/inline_buffer.h"
@@ -96,7 +95,7 @@ class WalkRun {
   void go(Index loss);
   void run_backward(Index n);
   void check_differentiable(Index n, std::span<const Tensor> arrived) const;
-  void accumulate(Index v, Tensor gradient);
+  void accumulate(Index v, Tensor more);
   void leaf_complete(Index n);
   using Replaced =
       std::vector<std::pair<Ref<TensorImpl>, Ref<TensorImpl>>>;  // leaves, and their .grad before
@@ -387,7 +386,8 @@ void WalkRun::commit_all() {
       }
     });
   } catch (...) {
-    for (auto& [leaf, before] : std::views::reverse(replaced)) set_gradient(*leaf, before);
+    for (auto entry = replaced.rbegin(); entry != replaced.rend(); ++entry)
+      set_gradient(*entry->first, entry->second);
     throw;
   }
   if (!walk_.create) for_each_leaf([&](Index v) { commit(v); });
