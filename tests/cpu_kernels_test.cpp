@@ -210,7 +210,7 @@ TEST_CASE("fast kernels at the models' sizes agree with the plain ones in f64", 
 }
 
 TEST_CASE("fast kernels: own ones give the same bits on any number of threads, all of them run after run",
-          "[cpu][threads]") {
+          "[cpu]") {
   for (const Case& c : cases()) {
     const std::vector<Tensor> inputs = inputs_of(c, DType::f32);
     std::vector<Tensor> one;
