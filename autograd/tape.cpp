@@ -40,7 +40,7 @@ TapeState* recording_tape() { return paused ? nullptr : recording; }
 void set_recording_tape(TapeState* tape) { recording = tape; }
 TapeState* recording_tape_even_if_paused() { return recording; }
 bool recording_paused() { return paused; }
-void set_recording_paused(bool value) { paused = value; }
+void set_recording_paused(bool paused_now) { paused = paused_now; }
 bool tape_alive(const TapeState* tape, std::uint64_t id) {
   return std::find(live_tapes.begin(), live_tapes.end(), std::pair{tape, id}) != live_tapes.end();
 }

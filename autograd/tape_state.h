@@ -259,7 +259,7 @@ TapeState* recording_tape();
 TapeState* recording_tape_even_if_paused();
 void set_recording_tape(TapeState* tape);
 bool recording_paused();
-void set_recording_paused(bool paused);
+void set_recording_paused(bool paused_now);
 // Is this tape still there? (A Region may outlive it.)
 bool tape_alive(const TapeState* tape, std::uint64_t id);
 

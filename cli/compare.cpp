@@ -147,7 +147,7 @@ int compare(const CompareOptions& options) {
     Record record = run(options, checkpoint, input, batches);
     const bool is_reference = checkpoint == "none";
     if (is_reference) reference = std::move(record);
-    const Record& shown = is_reference ? reference : record;
+    const Record& shown = is_reference ? reference : record;  // NOLINT(bugprone-use-after-move): not then
     const Verdict verdict = judge(reference, shown);
     if (!verdict.equal() && differing.empty()) differing = checkpoint;
     std::string word = is_reference ? "-" : "yes";
