@@ -30,7 +30,7 @@ To convert_element(From from) {
   } else if constexpr (std::is_floating_point_v<From> && std::is_integral_v<To>) {
     // The largest value is not a floating-point number for the wide types, its successor is.
     const From end = std::ldexp(From{1}, std::numeric_limits<To>::digits);
-    if (!(from == from)) return To{};
+    if (std::isnan(from)) return To{};
     if (from >= end) return std::numeric_limits<To>::max();
     if (from <= (std::is_signed_v<To> ? -end : From{0})) return std::numeric_limits<To>::min();
     return static_cast<To>(from);

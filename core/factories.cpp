@@ -162,13 +162,12 @@ Tensor Tensor::rand(const Shape& shape, TensorOptions options) {
   });
 }
 
-Tensor Tensor::from_bytes(const void* source, std::size_t count, DType from, const Shape& shape,
+Tensor Tensor::from_bytes(const void* data, std::size_t count, DType from, const Shape& shape,
                           TensorOptions options) {
   if (count != static_cast<std::size_t>(shape.numel()))
     throw UserError(fmt::format("Tensor::from: {} values do not fill shape {}, which has {} elements", count,
                                 to_string(shape), shape.numel()));
-  return make(shape, options,
-              [&](std::byte* data) { convert(source, from, data, options.dtype, shape.numel()); });
+  return make(shape, options, [&](std::byte* to) { convert(data, from, to, options.dtype, shape.numel()); });
 }
 
 }  // namespace reprise

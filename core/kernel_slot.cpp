@@ -8,13 +8,13 @@ namespace reprise {
 
 namespace {
 
-std::atomic<bool> plain{false};
+std::atomic<bool> plain_only{false};
 
 }  // namespace
 
-void set_plain_kernels(bool on) { plain.store(on, std::memory_order_relaxed); }
+void set_plain_kernels(bool plain) { plain_only.store(plain, std::memory_order_relaxed); }
 
-bool plain_kernels() { return plain.load(std::memory_order_relaxed); }
+bool plain_kernels() { return plain_only.load(std::memory_order_relaxed); }
 
 void throw_missing_kernel(const char* op, Device::Kind kind, DType dtype) {
   throw UserError(fmt::format("{} has no {} kernel on {}; convert with to(DType) or move with to(Device)", op,

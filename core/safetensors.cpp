@@ -132,8 +132,9 @@ nlohmann::json header_to_json(const std::vector<std::pair<std::string, Tensor>>&
     if (name == "__metadata__" || header.contains(name))
       throw UserError(
           fmt::format("write_safetensors: the name \"{}\" cannot be used twice or is reserved", name));
-    const auto known = std::find_if(kNames.begin(), kNames.end(),
-                                    [&](const auto& entry) { return entry.first == tensor.dtype(); });
+    const auto known =
+        std::find_if(kNames.begin(), kNames.end(),
+                     [dtype = tensor.dtype()](const auto& entry) { return entry.first == dtype; });
     const std::uint64_t end = begin + tensor.bytes();
     header[name] = {
         {"dtype", known->second}, {"shape", tensor.shape().extents()}, {"data_offsets", {begin, end}}};
