@@ -2,8 +2,8 @@
 """PyTorch's training step of the models that `reprise bench` times, for benchmarks/against_pytorch.py.
 
 Reads lines from standard input, each a number of steps to time, and answers each with one line: the median seconds of
-these steps, after two that are not counted. A step is zero_grad, forward, loss, backward and SGD with momentum; images
-are in PyTorch's channels_last layout. The same shapes as nn/models/.
+these steps, after two that are not counted. A step is zero_grad, forward, loss, backward and SGD with momentum (AdamW for
+gpt); images are in PyTorch's channels_last layout. The same shapes as nn/models/.
 
   echo 5 | benchmarks/torch_step.py --model lenet [--batch 64] [--checkpoint none|block|sqrt] [--threads 2]
 """
@@ -86,6 +86,41 @@ class MeanOfPixels(nn.Module):
         return x.mean((2, 3))
 
 
+class GptBlock(nn.Module):
+    """A Transformer block that normalizes first, with causal attention."""
+
+    def __init__(self, width, heads):
+        super().__init__()
+        self.heads = heads
+        self.norm1 = nn.LayerNorm(width)
+        self.qkv, self.proj = nn.Linear(width, 3 * width), nn.Linear(width, width)
+        self.norm2 = nn.LayerNorm(width)
+        self.up, self.down = nn.Linear(width, 4 * width), nn.Linear(4 * width, width)
+
+    def forward(self, x):
+        batch, tokens, width = x.shape
+        qkv = self.qkv(self.norm1(x)).view(batch, tokens, 3, self.heads, width // self.heads)
+        q, k, v = qkv.permute(2, 0, 3, 1, 4)
+        a = functional.scaled_dot_product_attention(q, k, v, is_causal=True)
+        x = x + self.proj(a.transpose(1, 2).reshape(batch, tokens, width))
+        return x + self.down(functional.gelu(self.up(self.norm2(x)), approximate="tanh"))
+
+
+class GptStem(nn.Module):
+    def __init__(self, vocabulary, context, width):
+        super().__init__()
+        self.tokens, self.positions = nn.Embedding(vocabulary, width), nn.Embedding(context, width)
+
+    def forward(self, ids):
+        return self.tokens(ids) + self.positions(torch.arange(ids.shape[1]))
+
+
+def gpt(vocabulary, context, layers, width, heads, policy):
+    blocks = [GptBlock(width, heads) for _ in range(layers)]
+    head = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, vocabulary, bias=False))
+    return Model(GptStem(vocabulary, context, width), blocks, head, policy)
+
+
 def residual_blocks(block, counts):
     blocks, channels = [], 64
     for i, count in enumerate(counts):
@@ -119,6 +154,8 @@ def make(name, policy):
     if name == "chain":
         blocks = [nn.Sequential(nn.Linear(256, 256), nn.Tanh()) for _ in range(100)]
         return Model(nn.Identity(), blocks, nn.Linear(256, 10), policy), (256,), 10, 4096
+    if name == "gpt":
+        return gpt(65, 256, 6, 384, 6, policy), (256,), 65, 16
     raise SystemExit(f"torch_step.py: no model {name}")
 
 
@@ -138,10 +175,13 @@ def main():
     if len(shape) == 3:
         model, x = model.to(memory_format=torch.channels_last), x.to(memory_format=torch.channels_last)
     optimizer = torch.optim.SGD(model.parameters(), lr=1e-3, momentum=0.9)
+    if options.model == "gpt":
+        x, y = torch.randint(classes, (batch, *shape)), torch.randint(classes, (batch, *shape))
+        optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
 
     def step():
         optimizer.zero_grad(set_to_none=True)
-        functional.cross_entropy(model(x), y).backward()
+        functional.cross_entropy(model(x).flatten(0, -2), y.flatten()).backward()
         optimizer.step()
 
     for line in sys.stdin:

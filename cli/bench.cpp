@@ -34,16 +34,20 @@ int bench(const BenchOptions& options) {
   const std::size_t base = resident_bytes();
 
   manual_seed(options.seed);
-  const ModelInput input = default_input(options.model);
+  const ModelInput input = default_input(options.model, options.shape);
   const std::int64_t size = options.batch > 0 ? options.batch : default_batch(options.model);
-  nn::Model model = make_network(options.model, input, dtype);
+  nn::Model model = make_network(options.model, options.shape, input, dtype);
   const nn::CheckpointSetting setting = parse_checkpoint(options.checkpoint, model);
-  const auto optimizer = make_optimizer(options.optimizer, model.parameters(), {.lr = 1e-3, .momentum = 0.9});
-  const Source source =
-      open_source("synthetic", data::Split::train,
-                  {.sample = input.sample, .classes = input.classes, .samples = size, .seed = options.seed});
-  data::Batch batch = batch_in_order(source, 0, size);
-  if (dtype != DType::f32) batch.inputs = std::move(batch.inputs).to(dtype);
+  const std::string name = options.optimizer.empty() ? default_optimizer(options.model) : options.optimizer;
+  const auto optimizer = make_optimizer(
+      name, model.parameters(), {.lr = 1e-3, .momentum = 0.9, .weight_decay = name == "adamw" ? 0.01 : 0.0});
+  const Source source = open_source("synthetic", data::Split::train,
+                                    {.sample = input.sample,
+                                     .dtype = input.dtype,
+                                     .classes = input.classes,
+                                     .samples = size,
+                                     .seed = options.seed});
+  const data::Batch batch = to_dtype(batch_in_order(source, 0, size), dtype);
 
   for (int i = 0; i < kWarmUp; ++i) training_step(model, setting, *optimizer, batch, Measure::time);
   std::size_t predicted = 0;

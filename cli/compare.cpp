@@ -54,9 +54,11 @@ struct Record {
 Record run(const CompareOptions& options, const std::string& checkpoint, const ModelInput& input,
            const std::vector<data::Batch>& batches) {
   manual_seed(options.seed);
-  nn::Model model = make_network(options.model, input, parse_dtype(options.dtype));
+  nn::Model model = make_network(options.model, options.shape, input, parse_dtype(options.dtype));
   const nn::CheckpointSetting setting = parse_checkpoint(checkpoint, model);
-  const auto optimizer = make_optimizer(options.optimizer, model.parameters(), {});
+  const auto optimizer =
+      make_optimizer(options.optimizer.empty() ? default_optimizer(options.model) : options.optimizer,
+                     model.parameters(), {});
   Record record{.checkpoint = checkpoint};
   for (const data::Batch& batch : batches) {
     record.last = training_step(model, setting, *optimizer, batch, Measure::bytes);
@@ -112,18 +114,19 @@ int compare(const CompareOptions& options) {
   if (options.threads > 0) set_num_threads(options.threads);
   if (options.memory_limit) memory::set_limit(Device::cpu(), *options.memory_limit);
   const std::int64_t size = options.batch > 0 ? options.batch : default_batch(options.model);
-  const ModelInput own = default_input(options.model);
+  const ModelInput own = default_input(options.model, options.shape);
   const Source source = open_source(options.data, data::Split::train,
                                     {.folder = options.data_dir,
                                      .sample = own.sample,
+                                     .dtype = own.dtype,
                                      .classes = own.classes,
                                      .samples = size * options.steps,
                                      .seed = options.seed});
-  const ModelInput input{source.sample, source.classes};
+  const ModelInput input{source.sample, source.classes, source.dtype};
   std::vector<std::string> settings = {"none"};
   {
     manual_seed(options.seed);
-    const nn::Model model = make_network(options.model, input, dtype);
+    const nn::Model model = make_network(options.model, options.shape, input, dtype);
     for (const std::string& checkpoint : options.checkpoints) {
       parse_checkpoint(checkpoint, model);  // what cannot be is said before anything runs
       if (std::find(settings.begin(), settings.end(), checkpoint) == settings.end())
@@ -132,8 +135,7 @@ int compare(const CompareOptions& options) {
   }
   std::vector<data::Batch> batches;
   for (std::int64_t i = 0; i < options.steps; ++i) {
-    batches.push_back(batch_in_order(source, i * size, size));
-    if (dtype != DType::f32) batches.back().inputs = std::move(batches.back().inputs).to(dtype);
+    batches.push_back(to_dtype(batch_in_order(source, i * size, size), dtype));
   }
 
   fmt::print("{} on {}, batch {}, {}, {} threads, {} steps\n\n", options.model, source.name, size,

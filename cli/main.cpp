@@ -68,12 +68,24 @@ void add_memory_limit(CLI::App& app, std::optional<std::size_t>& limit) {
       ->type_name("SIZE");
 }
 
+void add_model(CLI::App& app, std::string& model, ModelShape& shape) {
+  app.add_option("--model", model, "`reprise models` lists them")
+      ->check(one_of(model_names()))
+      ->type_name("NAME");
+  const auto add_extent = [&app](const char* name, std::int64_t& value, const char* help) {
+    app.add_option(name, value, help)->check(at_least(0))->type_name("N");
+  };
+  add_extent("--layers", shape.layers, "blocks of a GPT; 0: the model's own, as with the next three");
+  add_extent("--width", shape.width, "of a GPT");
+  add_extent("--heads", shape.heads, "of a GPT; they divide the width");
+  add_extent("--context", shape.context, "the most tokens that a GPT reads at once");
+  app.add_option("--dropout", shape.dropout, "of a GPT")->check(not_negative())->type_name("P");
+}
+
 void add_train(CLI::App& root, TrainOptions& options) {
   CLI::App& app = *root.add_subcommand("train", "Train a model, with test accuracy after each epoch");
   TrainSettings& s = options.settings;
-  app.add_option("--model", s.model, "`reprise models` lists them")
-      ->check(one_of(model_names()))
-      ->type_name("NAME");
+  add_model(app, s.model, s);
   app.add_option("--data", s.data, "fashion-mnist or synthetic")
       ->check(one_of(source_names()))
       ->type_name("NAME");
@@ -119,15 +131,14 @@ void add_train(CLI::App& root, TrainOptions& options) {
 void add_bench(CLI::App& root, BenchOptions& options) {
   CLI::App& app =
       *root.add_subcommand("bench", "Time a training step on made-up input; prints one line of JSON");
-  app.add_option("--model", options.model, "`reprise models` lists them")
-      ->check(one_of(model_names()))
-      ->type_name("NAME");
+  add_model(app, options.model, options.shape);
   app.add_option("--batch", options.batch, "samples per step; 0: as `reprise models` says")
       ->check(at_least(0))
       ->type_name("N");
   app.add_option("--dtype", options.dtype, "f32 or f64")->check(one_of({"f32", "f64"}))->type_name("TYPE");
   app.add_option("--checkpoint", options.checkpoint, kCheckpointHelp)->type_name("C");
-  app.add_option("--optimizer", options.optimizer, "sgd (with momentum 0.9), adam or adamw")
+  app.add_option("--optimizer", options.optimizer,
+                 "sgd (with momentum 0.9), adam or adamw; without: adamw for the GPTs, else sgd")
       ->check(one_of(optimizer_names()))
       ->type_name("NAME");
   app.add_option("--steps", options.steps, "steps that are timed, after 2 that are not")
@@ -141,9 +152,7 @@ void add_bench(CLI::App& root, BenchOptions& options) {
 void add_compare(CLI::App& root, CompareOptions& options) {
   CLI::App& app = *root.add_subcommand(
       "compare", "Run the same steps without checkpointing and with it: bits, peak memory, replays, time");
-  app.add_option("--model", options.model, "`reprise models` lists them")
-      ->check(one_of(model_names()))
-      ->type_name("NAME");
+  add_model(app, options.model, options.shape);
   app.add_option("--data", options.data, "fashion-mnist or synthetic")
       ->check(one_of(source_names()))
       ->type_name("NAME");
@@ -155,7 +164,8 @@ void add_compare(CLI::App& root, CompareOptions& options) {
   app.add_option("--checkpoint", options.checkpoints, "the settings besides none, with commas: block,sqrt,4")
       ->delimiter(',')
       ->type_name("C,C");
-  app.add_option("--optimizer", options.optimizer, "sgd, adam or adamw")
+  app.add_option("--optimizer", options.optimizer,
+                 "sgd, adam or adamw; without: adamw for the GPTs, else sgd")
       ->check(one_of(optimizer_names()))
       ->type_name("NAME");
   app.add_option("--steps", options.steps, "steps with each setting; time is the median of all but the first")

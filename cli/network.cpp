@@ -11,6 +11,24 @@ namespace {
 constexpr std::int64_t kSmallImage = 64;  // pixels
 
 bool is_resnet(const std::string& model) { return model.starts_with("resnet"); }
+bool is_gpt(const std::string& model) { return model.starts_with("gpt"); }
+
+nn::ModelOptions options_of(const ModelShape& shape) {
+  const auto given = [](auto value) { return value > 0 ? std::optional(value) : std::nullopt; };
+  return {.layers = given(shape.layers),
+          .width = given(shape.width),
+          .heads = given(shape.heads),
+          .context = given(shape.context),
+          .dropout = given(shape.dropout)};
+}
+
+nn::Model make_model(const std::string& name, const nn::ModelOptions& options) {
+  try {
+    return nn::make_model(name, options);
+  } catch (const UserError& error) {
+    throw UsageError(error.what());
+  }
+}
 
 }  // namespace
 
@@ -23,22 +41,31 @@ std::int64_t default_batch(const std::string& model) {
   if (model == "chain") return 4096;
   if (model == "resnet18" || model == "resnet34") return 32;
   if (is_resnet(model)) return 8;
+  if (is_gpt(model)) return model == "gpt" ? 16 : 1;
   return 64;
 }
 
-ModelInput default_input(const std::string& model) {
+std::string default_optimizer(const std::string& model) { return is_gpt(model) ? "adamw" : "sgd"; }
+
+ModelInput default_input(const std::string& model, const ModelShape& shape) {
   const DryRun dry;  // counts the weights instead of making them
-  const nn::Model made = nn::make_model(model);
-  return {made.input_shape(), made.classes()};
+  const nn::Model made = make_model(model, options_of(shape));
+  return {made.input_shape(), made.classes(), made.input_dtype()};
 }
 
-nn::Model make_network(const std::string& model, const ModelInput& input, DType dtype) {
-  nn::ModelOptions options{.classes = input.classes};
+nn::Model make_network(const std::string& model, const ModelShape& shape, const ModelInput& input,
+                       DType dtype) {
+  nn::ModelOptions options = options_of(shape);
+  options.classes = input.classes;
   if (is_resnet(model) && input.sample.rank() == 3) {
     options.in_channels = input.sample[2];
     options.stem = input.sample[0] <= kSmallImage ? nn::Stem::small_images : nn::Stem::large_images;
   }
-  nn::Model made = nn::make_model(model, options);
+  nn::Model made = make_model(model, options);
+  if (made.input_dtype() != input.dtype)
+    throw UsageError(fmt::format("--model {} takes {}, the data has {}", model,
+                                 made.input_dtype() == DType::i64 ? "tokens" : "images or features",
+                                 input.dtype == DType::i64 ? "tokens" : "others"));
   if (made.input_shape() != input.sample && !(is_resnet(model) && input.sample.rank() == 3))
     throw UsageError(fmt::format("--model {} takes samples of shape {}, the data has {}", model,
                                  to_string(made.input_shape()), to_string(input.sample)));

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "reprise/cli/options.h"
 #include "reprise/nn/models.h"
 
 namespace reprise::cli {
@@ -11,19 +12,23 @@ namespace reprise::cli {
 // The names of --model.
 const std::vector<std::string>& model_names();
 
-// The batch that the benchmarks use.
+// The batch and the optimizer that the benchmarks use.
 std::int64_t default_batch(const std::string& model);
+std::string default_optimizer(const std::string& model);
 
 // The sample that the model reads when nothing else is asked for, and its classes.
 struct ModelInput {
   Shape sample;
   std::int64_t classes;
+  DType dtype = DType::f32;
 };
-ModelInput default_input(const std::string& model);
+ModelInput default_input(const std::string& model, const ModelShape& shape);
 
 // For samples of this shape. ResNets take other channels and sizes than their own (with the stem for small images up to 64
-// pixels); UsageError where a model does not fit the data.
-nn::Model make_network(const std::string& model, const ModelInput& input, DType dtype);
+// pixels); UsageError where a model does not fit the data
+// or has no such shape.
+nn::Model make_network(const std::string& model, const ModelShape& shape, const ModelInput& input,
+                       DType dtype);
 
 // "f32" or "f64": what there are kernels for. UsageError.
 DType parse_dtype(const std::string& name);

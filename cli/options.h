@@ -14,8 +14,14 @@ struct UsageError : UserError {
   using UserError::UserError;
 };
 
+// Of the GPTs; 0: the model's own.
+struct ModelShape {
+  std::int64_t layers = 0, width = 0, heads = 0, context = 0;
+  double dropout = 0;
+};
+
 // Of a training run: what a saved run is resumed with.
-struct TrainSettings {
+struct TrainSettings : ModelShape {
   std::string model = "lenet";
   std::string data = "fashion-mnist";
   std::string dtype = "f32";
@@ -46,10 +52,11 @@ struct TrainOptions {
 
 struct BenchOptions {
   std::string model = "lenet";
+  ModelShape shape;
   std::int64_t batch = 0;  // 0: the model's own
   std::string dtype = "f32";
   std::string checkpoint = "none";
-  std::string optimizer = "sgd";
+  std::string optimizer = {};  // empty: the model's own
   std::int64_t steps = 7;
   std::uint64_t seed = 0;
   int threads = 2;
@@ -58,12 +65,13 @@ struct BenchOptions {
 
 struct CompareOptions {
   std::string model = "resnet18";
+  ModelShape shape;
   std::string data = "synthetic";
   std::string data_dir = "/usr/share/datasets/fashion-mnist";
   std::int64_t batch = 0;
   std::string dtype = "f32";
   std::vector<std::string> checkpoints = {"block", "sqrt"};  // besides none
-  std::string optimizer = "sgd";
+  std::string optimizer = {};                                // empty: the model's own
   std::int64_t steps = 3;
   std::uint64_t seed = 0;
   int threads = 0;

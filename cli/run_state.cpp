@@ -14,9 +14,9 @@
 
 namespace reprise::cli {
 
-NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(TrainSettings, model, data, dtype, batch, samples, epochs, optimizer, lr,
-                                   momentum, weight_decay, schedule, warmup, augment, checkpoint, seed,
-                                   threads)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(TrainSettings, model, layers, width, heads, context, dropout, data, dtype,
+                                   batch, samples, epochs, optimizer, lr, momentum, weight_decay, schedule,
+                                   warmup, augment, checkpoint, seed, threads)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(EpochResult, loss, test_accuracy)
 
 namespace {

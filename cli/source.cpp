@@ -22,6 +22,19 @@ Source open_source(const std::string& name, data::Split split, const SourceOptio
             .fill = -data::FashionMnist::kMean / data::FashionMnist::kStd,
             .read = [set](std::span<const std::int64_t> indices) { return set->get(indices); }};
   }
+  if (options.dtype == DType::i64) {
+    const data::SyntheticTokens set({.length = options.sample[0],
+                                     .vocabulary = options.classes,
+                                     .size = options.samples,
+                                     .seed = options.seed,
+                                     .split = split});
+    return {.name = name,
+            .sample = options.sample,
+            .dtype = options.dtype,
+            .classes = options.classes,
+            .samples = options.samples,
+            .read = [set](std::span<const std::int64_t> indices) { return set.get(indices); }};
+  }
   const data::Synthetic set({.shape = options.sample,
                              .classes = options.classes,
                              .size = options.samples,
@@ -38,6 +51,12 @@ data::Batch batch_in_order(const Source& source, std::int64_t first, std::int64_
   std::vector<std::int64_t> indices;
   for (std::int64_t i = first; i < first + count; ++i) indices.push_back(i % source.size());
   return source.get(indices);
+}
+
+data::Batch to_dtype(data::Batch batch, DType dtype) {
+  if (is_floating(batch.inputs.dtype()) && batch.inputs.dtype() != dtype)
+    batch.inputs = std::move(batch.inputs).to(dtype);
+  return batch;
 }
 
 }  // namespace reprise::cli

@@ -18,6 +18,7 @@ const std::vector<std::string>& source_names();
 struct Source {
   std::string name = {};
   Shape sample = {};
+  DType dtype = DType::f32;  // of the inputs; i64: tokens, with a target for each
   std::int64_t classes = 0;
   std::int64_t samples = 0;
   double fill = 0;  // what augmentation pads with: black
@@ -30,6 +31,7 @@ struct Source {
 struct SourceOptions {
   std::string folder = {};    // of fashion-mnist
   Shape sample = {};          // of synthetic: the model's own input
+  DType dtype = DType::f32;   // of synthetic
   std::int64_t classes = 10;  // of synthetic
   std::int64_t samples = 0;   // of synthetic
   std::uint64_t seed = 0;     // of synthetic
@@ -40,5 +42,8 @@ Source open_source(const std::string& name, data::Split split, const SourceOptio
 
 // The batch [first, first + count) of the samples in order, starting over at the end.
 data::Batch batch_in_order(const Source& source, std::int64_t first, std::int64_t count);
+
+// The batch for a model of this dtype: floating inputs are converted.
+data::Batch to_dtype(data::Batch batch, DType dtype);
 
 }  // namespace reprise::cli

@@ -41,9 +41,9 @@ double accuracy(nn::Model& model, const Source& test, DType dtype) {
   std::int64_t right = 0;
   const data::Loader loader(test, {.batch_size = kTestBatch});
   for (auto [x, y] : loader.epoch(0)) {
-    if (dtype != DType::f32) x = std::move(x).to(dtype);
-    const std::vector<double> logits = model(std::move(x)).to_vector();
-    const auto targets = y.read<std::int64_t>();
+    const data::Batch batch = to_dtype({std::move(x), std::move(y)}, dtype);
+    const std::vector<double> logits = model(batch.inputs).to_vector();
+    const auto targets = batch.targets.read<std::int64_t>();
     const auto classes = static_cast<std::ptrdiff_t>(model.classes());
     auto row = logits.begin();
     for (std::int64_t target : targets) {
@@ -62,7 +62,7 @@ class Training {
       : options_(options),
         settings_(std::move(settings)),
         dtype_(parse_dtype(settings_.dtype)),
-        input_(default_input(settings_.model)),
+        input_(default_input(settings_.model, settings_)),
         train_(open_source(settings_.data, data::Split::train, source_options(settings_.samples))),
         test_(open_source(settings_.data, data::Split::test,
                           source_options(std::max<std::int64_t>(settings_.samples / 4, 1)))),
@@ -94,11 +94,12 @@ class Training {
  private:
   nn::Model make_seeded() const {
     manual_seed(settings_.seed);
-    return make_network(settings_.model, {train_.sample, train_.classes}, dtype_);
+    return make_network(settings_.model, settings_, {train_.sample, train_.classes, train_.dtype}, dtype_);
   }
   SourceOptions source_options(std::int64_t samples) const {
     return {.folder = options_.data_dir,
             .sample = input_.sample,
+            .dtype = input_.dtype,
             .classes = input_.classes,
             .samples = samples,
             .seed = settings_.seed};
@@ -136,16 +137,16 @@ void Training::passage() {
   const auto start = Clock::now();
   std::int64_t images = 0;
   for (auto [x, y] : loader_.epoch(position_.epoch, position_.batch)) {
-    if (dtype_ != DType::f32) x = std::move(x).to(dtype_);
+    const data::Batch batch = to_dtype({std::move(x), std::move(y)}, dtype_);
     optimizer_->set_lr(learning_rate(
         settings_.schedule, position_.step,
         {.lr = settings_.lr, .warmup = settings_.warmup, .steps = settings_.epochs * loader_.batches()}));
-    const StepFigures figures = training_step(model_, checkpoint_, *optimizer_, {x, y}, Measure::time);
+    const StepFigures figures = training_step(model_, checkpoint_, *optimizer_, batch, Measure::time);
     position_.loss_sum += figures.loss;
     ++position_.batch;
     ++position_.step;
     ++steps_run_;
-    images += y.size(0);
+    images += batch.targets.size(0);
     if (progress.due(position_.batch) || stopping())
       progress.show(position_.batch, fmt::format("loss {:.4f}  {:.0f} images/s  live {}  peak {}",
                                                  position_.loss_sum / static_cast<double>(position_.batch),

@@ -53,4 +53,32 @@ Batch Synthetic::get(std::span<const std::int64_t> indices) const {
   return batch;
 }
 
+SyntheticTokens::SyntheticTokens(SyntheticTokensOptions options) : options_(options) {
+  if (options_.length < 1 || options_.vocabulary < 1)
+    throw UserError(fmt::format("SyntheticTokens: length {}, vocabulary {}; at least 1", options_.length,
+                                options_.vocabulary));
+  if (options_.size < 0) throw UserError(fmt::format("SyntheticTokens: size {}; at least 0", options_.size));
+}
+
+Batch SyntheticTokens::get(std::span<const std::int64_t> indices) const {
+  check_indices("SyntheticTokens", indices, size());
+  const Shape shape = {static_cast<std::int64_t>(indices.size()), options_.length};
+  const memory::TagScope tag(memory::Tag::data);
+  Batch batch{Tensor::empty(shape, {.dtype = DType::i64}), Tensor::empty(shape, {.dtype = DType::i64})};
+  const auto inputs = batch.inputs.write<std::int64_t>();
+  const auto targets = batch.targets.write<std::int64_t>();
+  const auto length = static_cast<std::size_t>(options_.length);
+  const std::uint64_t purpose = options_.split == Split::train ? 4 : 5;
+  for (std::size_t i = 0; i < indices.size(); ++i) {
+    const std::uint64_t tokens = stream(options_.seed, purpose, indices[i]);
+    for (std::size_t j = 0; j <= length; ++j) {
+      const auto token =
+          static_cast<std::int64_t>(random_word(tokens, j) % static_cast<std::uint64_t>(options_.vocabulary));
+      if (j < length) inputs[i * length + j] = token;
+      if (j > 0) targets[i * length + j - 1] = token;
+    }
+  }
+  return batch;
+}
+
 }  // namespace reprise::data

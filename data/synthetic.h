@@ -31,4 +31,25 @@ class Synthetic {
   SyntheticOptions options_;
 };
 
+struct SyntheticTokensOptions {
+  std::int64_t length = 256;  // tokens of one sample
+  std::int64_t vocabulary = 65;
+  std::int64_t size = 1024;
+  std::uint64_t seed = 0;
+  Split split = Split::train;
+};
+
+// Uniformly random tokens: there is nothing to learn in them but that.
+class SyntheticTokens {
+ public:
+  // UserError for a length or vocabulary below one and for a negative size.
+  explicit SyntheticTokens(SyntheticTokensOptions options = {});
+  std::int64_t size() const { return options_.size; }
+  // i64 [n, length] both: each target is the input that comes next.
+  Batch get(std::span<const std::int64_t> indices) const;
+
+ private:
+  SyntheticTokensOptions options_;
+};
+
 }  // namespace reprise::data

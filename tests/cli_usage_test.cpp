@@ -47,6 +47,9 @@ TEST_CASE("cli: wrong command lines", "[cli]") {
   check_error({"compare", "--model", "lenet", "--checkpoint", "block,7"}, 2, {"--checkpoint", "7 segments"});
   check_error({"compare", "--model", "chain", "--data", "fashion-mnist"}, 2,
               {"chain", "[256]", "[28, 28, 1]"});
+  check_error({"train", "--model", "gpt", "--data", "fashion-mnist"}, 2, {"gpt", "tokens"});
+  check_error({"bench", "--model", "gpt", "--heads", "5"}, 2, {"heads 5", "width 384"});
+  check_error({"bench", "--model", "mlp", "--layers", "5"}, 2, {"mlp", "layers"});
 }
 
 TEST_CASE("cli: what goes wrong in a run", "[cli]") {
@@ -84,7 +87,9 @@ TEST_CASE("cli: the models and their parameters", "[cli]") {
                                                         {"resnet50", "25,557,032"},
                                                         {"resnet101", "44,549,160"},
                                                         {"resnet152", "60,192,808"},
-                                                        {"chain", "6,581,770"}}) {
+                                                        {"chain", "6,581,770"},
+                                                        {"gpt", "10,795,776"},
+                                                        {"gpt2-1.5b", "1,557,611,200"}}) {
     INFO(model);
     const std::size_t line = result.out.find("\n" + model + " ");
     REQUIRE(line != std::string::npos);

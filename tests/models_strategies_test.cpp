@@ -35,11 +35,23 @@ struct Subject {
   explicit Subject(std::string_view name) : model(make(name)) {
     std::vector<std::int64_t> shape = {2};
     for (const std::int64_t extent : model.input_shape().extents()) shape.push_back(extent);
+    if (model.input_dtype() == DType::i64) {
+      std::vector<std::int64_t> ids;
+      for (std::int64_t i = 0; i < 2 * shape[1]; ++i) ids.push_back(i * i % model.classes());
+      x = Tensor::from(ids, shape, {.dtype = DType::i64});
+      std::rotate(ids.begin(), ids.begin() + 1, ids.end());
+      y = Tensor::from(ids, shape, {.dtype = DType::i64});
+      return;
+    }
     x = Tensor::randn(shape);
     y = Tensor::from<std::int64_t>({1, 3}, {2}, {.dtype = DType::i64});
   }
   static nn::Model make(std::string_view name) {
     manual_seed(7);
+    // Small, and with dropout in every place that has one.
+    if (name == "gpt")
+      return nn::make_gpt(
+          {.vocabulary = 17, .context = 12, .layers = 3, .width = 24, .heads = 2, .dropout = 0.2});
     return nn::make_model(name);
   }
   void reset() {
@@ -51,7 +63,7 @@ struct Subject {
     });
   }
   Tensor loss(nn::CheckpointSetting setting, bool nested) {
-    const Tensor dropped = dropout(x, 0.2);
+    const Tensor dropped = model.input_dtype() == DType::i64 ? x : dropout(x, 0.2);
     Tensor logits =
         nested ? checkpoint::run([&] { return model(dropped, setting); }) : model(dropped, setting);
     return cross_entropy(std::move(logits), y);
@@ -155,7 +167,7 @@ void check_random_plans(const char* name, int plans, unsigned seed) {
 }  // namespace
 
 TEST_CASE("models: every strategy has the bits, the predicted peak and the counted replays", "[models]") {
-  const char* name = GENERATE("mlp", "lenet", "resnet18", "chain");
+  const char* name = GENERATE("mlp", "lenet", "resnet18", "chain", "gpt");
   INFO(name);
   Subject subject(name);
   const Outcome plain = take_step(subject, {}, false, nullptr);
@@ -180,7 +192,7 @@ TEST_CASE("models: every strategy has the bits, the predicted peak and the count
 }
 
 TEST_CASE("models: the prediction holds at 1, 2 and 4 threads, and leaves no trace", "[models]") {
-  const char* name = GENERATE("mlp", "lenet", "resnet18", "chain");
+  const char* name = GENERATE("mlp", "lenet", "resnet18", "chain", "gpt");
   const int before = num_threads();
   Subject subject(name);
   for (const int threads : {1, 2, 4}) {
@@ -188,7 +200,7 @@ TEST_CASE("models: the prediction holds at 1, 2 and 4 threads, and leaves no tra
     INFO(name << " with " << threads << " threads");
     const Outcome without = take_step(subject, {}, false, nullptr);
     for (const nn::CheckpointSetting setting :
-         {nn::CheckpointSetting{}, nn::CheckpointSetting{Kind::block}}) {
+         {nn::CheckpointSetting{}, nn::CheckpointSetting{Kind::block}, nn::CheckpointSetting{Kind::sqrt}}) {
       const Prediction predicted = predict(subject, setting, false);
       const Outcome after = take_step(subject, setting, false, nullptr);
       CHECK(after.peak == predicted.peak);
@@ -203,10 +215,12 @@ TEST_CASE("models: random plans have the bits, the predicted peak and the predic
   check_random_plans("lenet", 40, 2);
   check_random_plans("resnet18", 12, 3);
   check_random_plans("chain", 20, 4);
+  check_random_plans("gpt", 20, 8);
 }
 
 TEST_CASE("models: 200 random plans each", "[models][slow]") {
   check_random_plans("lenet", 200, 5);
   check_random_plans("resnet18", 200, 6);
   check_random_plans("chain", 200, 7);
+  check_random_plans("gpt", 200, 9);
 }

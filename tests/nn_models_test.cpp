@@ -62,7 +62,11 @@ TEST_CASE("Parameter counts are the published ones", "[nn]") {
                         Case{"chain", {}, 100 * (256 * 256 + 256) + 2570},
                         Case{"resnet18", imagenet, 11'689'512}, Case{"resnet34", imagenet, 21'797'672},
                         Case{"resnet50", {}, 25'557'032}, Case{"resnet101", {}, 44'549'160},
-                        Case{"resnet152", {}, 60'192'808}, Case{"resnet18", {}, 11'173'962}}) {
+                        Case{"resnet152", {}, 60'192'808}, Case{"resnet18", {}, 11'173'962},
+                        Case{"gpt", {}, 10'795'776}, Case{"gpt", {.tied_head = true}, 10'795'776 - 65 * 384},
+                        // GPT-2's as published, tied.
+                        Case{"gpt2-124m", {}, 124'439'808}, Case{"gpt2-350m", {}, 354'823'168},
+                        Case{"gpt2-774m", {}, 774'030'080}, Case{"gpt2-1.5b", {}, 1'557'611'200}}) {
     INFO(c.name);
     const DryRun dry_run;  // the weights need no memory
     CHECK(nn::make_model(c.name, c.options).parameter_count() == c.count);
@@ -93,13 +97,16 @@ TEST_CASE("Each model maps its own input to its classes, with the blocks it says
   };
   for (const Case& c : {Case{"mlp", 1, 10}, Case{"lenet", 2, 10}, Case{"resnet18", 8, 10},
                         Case{"resnet34", 16, 10}, Case{"resnet50", 16, 1000}, Case{"resnet101", 33, 1000},
-                        Case{"resnet152", 50, 1000}, Case{"chain", 100, 10}}) {
+                        Case{"resnet152", 50, 1000}, Case{"chain", 100, 10}, Case{"gpt", 6, 65},
+                        Case{"gpt2-124m", 12, 50257}, Case{"gpt2-1.5b", 48, 50257}}) {
     INFO(c.name);
     const DryRun dry_run;
     nn::Model model = nn::make_model(c.name);
     CHECK(model.block_count() == c.blocks);
     CHECK(model.classes() == c.classes);
-    CHECK(model(Tensor::empty(batch_of(model, 3))).shape() == Shape{3, c.classes});
+    const Shape logits = model(Tensor::empty(batch_of(model, 3), {.dtype = model.input_dtype()})).shape();
+    CHECK(logits == (model.input_dtype() == DType::i64 ? Shape{3, model.input_shape()[0], c.classes}
+                                                       : Shape{3, c.classes}));
   }
   const DryRun dry_run;
   nn::Model gray =
@@ -176,6 +183,10 @@ TEST_CASE("Unknown models and options are refused, and the message lists the mod
   CHECK_THROWS_WITH(nn::make_model("mlp", {.in_channels = 3}), Contains("in_channels"));
   CHECK_THROWS_WITH(nn::make_model("chain", {.stem = nn::Stem::small_images}), Contains("stem"));
   CHECK_THROWS_AS(nn::make_model("lenet", {.classes = 0}), UserError);
+  CHECK_THROWS_WITH(nn::make_model("mlp", {.layers = 3}), Contains("layers"));
+  CHECK_THROWS_WITH(nn::make_model("gpt", {.in_channels = 3}), Contains("in_channels"));
+  CHECK_THROWS_WITH(nn::make_model("gpt", {.width = 100, .heads = 3}), Contains("heads 3"));
+  CHECK_THROWS_WITH(nn::make_model("gpt2-2b"), Contains("gpt2-1.5b"));
 }
 
 TEST_CASE("The summary's rows say what is kept, and block checkpointing keeps less", "[nn]") {

@@ -7,14 +7,16 @@
 
 #include "reprise/nn/conv2d.h"
 #include "reprise/nn/linear.h"
+#include "reprise/nn/models/gpt.h"
 #include "reprise/nn/models/resnet.h"
 #include "reprise/ops/ops.h"
 
 namespace reprise::nn {
 namespace {
 
-constexpr std::array<std::string_view, 8> kNames = {"mlp",      "lenet",     "resnet18",  "resnet34",
-                                                    "resnet50", "resnet101", "resnet152", "chain"};
+constexpr std::array<std::string_view, 13> kNames = {
+    "mlp",   "lenet", "resnet18",  "resnet34",  "resnet50",  "resnet101", "resnet152",
+    "chain", "gpt",   "gpt2-124m", "gpt2-350m", "gpt2-774m", "gpt2-1.5b"};
 
 struct LinearHead : ModelBlock {
   Linear head;
@@ -32,7 +34,7 @@ struct MlpBlock : ModelBlock {
 Model make_mlp(std::int64_t classes) {
   std::vector<Model::NamedBlock> blocks;
   blocks.push_back({"blocks.0", std::make_unique<MlpBlock>()});
-  return Model("mlp", {28, 28, 1}, classes, nullptr, std::move(blocks),
+  return Model("mlp", {.shape = {28, 28, 1}}, classes, nullptr, std::move(blocks),
                std::make_unique<LinearHead>(128, classes));
 }
 
@@ -57,7 +59,7 @@ Model make_lenet(std::int64_t classes, std::int64_t in_channels) {
   std::vector<Model::NamedBlock> blocks;
   blocks.push_back({"blocks.0", std::make_unique<LenetBlock>(in_channels, 32)});
   blocks.push_back({"blocks.1", std::make_unique<LenetBlock>(32, 64)});
-  return Model("lenet", {28, 28, in_channels}, classes, nullptr, std::move(blocks),
+  return Model("lenet", {.shape = {28, 28, in_channels}}, classes, nullptr, std::move(blocks),
                std::make_unique<LenetHead>(classes));
 }
 
@@ -71,12 +73,24 @@ Model make_chain(std::int64_t classes) {
   std::vector<Model::NamedBlock> blocks;
   for (int i = 0; i < 100; ++i)
     blocks.push_back({fmt::format("blocks.{}", i), std::make_unique<ChainBlock>()});
-  return Model("chain", {256}, classes, nullptr, std::move(blocks),
+  return Model("chain", {.shape = {256}}, classes, nullptr, std::move(blocks),
                std::make_unique<LinearHead>(256, classes));
 }
 
 void refuse(std::string_view model, std::string_view option, bool given) {
   if (given) throw UserError(fmt::format("make_model: {} has no option {}", model, option));
+}
+
+Model make_named_gpt(std::string_view name, const ModelOptions& options) {
+  GptOptions gpt = name == "gpt" ? GptOptions() : gpt2_options(name);
+  gpt.vocabulary = options.classes.value_or(gpt.vocabulary);
+  gpt.context = options.context.value_or(gpt.context);
+  gpt.layers = options.layers.value_or(gpt.layers);
+  gpt.width = options.width.value_or(gpt.width);
+  gpt.heads = options.heads.value_or(gpt.heads);
+  gpt.dropout = options.dropout.value_or(gpt.dropout);
+  gpt.tied_head = options.tied_head.value_or(gpt.tied_head);
+  return make_gpt(gpt, std::string(name));
 }
 
 }  // namespace
@@ -86,6 +100,17 @@ std::span<const std::string_view> model_names() { return kNames; }
 Model make_model(std::string_view name, ModelOptions options) {
   if (options.classes.value_or(1) < 1 || options.in_channels.value_or(1) < 1)
     throw UserError(fmt::format("make_model: {}: classes and in_channels are at least 1", name));
+  if (name == "gpt" || name.starts_with("gpt2-")) {
+    refuse(name, "in_channels", options.in_channels.has_value());
+    refuse(name, "stem", options.stem.has_value());
+    return make_named_gpt(name, options);
+  }
+  refuse(name, "layers", options.layers.has_value());
+  refuse(name, "width", options.width.has_value());
+  refuse(name, "heads", options.heads.has_value());
+  refuse(name, "context", options.context.has_value());
+  refuse(name, "dropout", options.dropout.has_value());
+  refuse(name, "tied_head", options.tied_head.has_value());
   if (name.starts_with("resnet"))
     for (int depth : {18, 34, 50, 101, 152})
       if (name.substr(6) == std::to_string(depth)) {

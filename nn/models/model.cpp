@@ -4,10 +4,10 @@
 
 namespace reprise::nn {
 
-Model::Model(std::string name, Shape input, std::int64_t classes, std::unique_ptr<ModelBlock> stem,
+Model::Model(std::string name, SampleInfo input, std::int64_t classes, std::unique_ptr<ModelBlock> stem,
              std::vector<NamedBlock> blocks, std::unique_ptr<ModelBlock> head)
     : name_(std::move(name)),
-      input_(input),
+      input_(std::move(input)),
       classes_(classes),
       stem_(std::move(stem)),
       blocks_(std::move(blocks)),
@@ -72,7 +72,8 @@ void Model::visit(Visitor& visitor) {
 std::string summary(Model& model, std::int64_t batch, CheckpointSetting setting) {
   std::vector<std::int64_t> shape = {batch};
   for (std::int64_t extent : model.input_shape().extents()) shape.push_back(extent);
-  return summary(model.parts(setting), {.shape = shape, .dtype = DType::f32, .device = Device::cpu()});
+  return summary(model.parts(setting),
+                 {.shape = shape, .dtype = model.input_dtype(), .device = Device::cpu()});
 }
 
 }  // namespace reprise::nn

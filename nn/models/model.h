@@ -17,18 +17,24 @@ struct ModelBlock : Block {
   virtual Tensor operator()(Tensor x) = 0;
 };
 
+// One sample that a model reads, without the batch: images and features are f32, tokens i64.
+struct SampleInfo {
+  Shape shape = {};
+  DType dtype = DType::f32;
+};
+
 class Model : public Module {
  public:
   struct NamedBlock {
     std::string name;
     std::unique_ptr<ModelBlock> block;
   };
-  // `stem` may be null. `input` is the shape of one sample, without the batch. Parts of stem and head are named without
-  // a prefix, as in torchvision: "conv1.weight", "layer1.0.conv1.weight", "fc.weight".
-  Model(std::string name, Shape input, std::int64_t classes, std::unique_ptr<ModelBlock> stem,
+  // `stem` may be null. Parts of stem and head are named without a prefix, as in torchvision: "conv1.weight",
+  // "layer1.0.conv1.weight", "fc.weight".
+  Model(std::string name, SampleInfo input, std::int64_t classes, std::unique_ptr<ModelBlock> stem,
         std::vector<NamedBlock> blocks, std::unique_ptr<ModelBlock> head);
 
-  // x [batch, ..input_shape()], the result [batch, classes()]: logits. A block's own policy (enable_checkpointing)
+  // x [batch, ..input_shape()], the result [batch, classes()], or of tokens [batch, tokens, classes()]: logits. A block's own policy (enable_checkpointing)
   // holds besides the setting. UserError for more segments than blocks.
   Tensor operator()(Tensor x, CheckpointSetting setting = {});
   void visit(Visitor& visitor) override;
@@ -37,7 +43,8 @@ class Model : public Module {
   std::vector<SummaryPart> parts(CheckpointSetting setting = {});
 
   const std::string& name() const { return name_; }
-  const Shape& input_shape() const { return input_; }
+  const Shape& input_shape() const { return input_.shape; }
+  DType input_dtype() const { return input_.dtype; }  // before to(DType)
   std::int64_t classes() const { return classes_; }
   std::int64_t block_count() const { return static_cast<std::int64_t>(blocks_.size()); }
 
@@ -45,7 +52,7 @@ class Model : public Module {
   Tensor run_blocks(std::int64_t first, std::int64_t last, Tensor x);
 
   std::string name_;
-  Shape input_;
+  SampleInfo input_;
   std::int64_t classes_;
   std::unique_ptr<ModelBlock> stem_;
   std::vector<NamedBlock> blocks_;

@@ -138,7 +138,7 @@ Model make_resnet(int depth, std::int64_t classes, std::int64_t in_channels, Ste
       in = chosen.bottleneck ? 4 * channels : channels;
     }
   const std::int64_t pixels = stem == Stem::small_images ? 32 : 224;
-  return Model(fmt::format("resnet{}", depth), {pixels, pixels, in_channels}, classes,
+  return Model(fmt::format("resnet{}", depth), {.shape = {pixels, pixels, in_channels}}, classes,
                std::make_unique<ResNetStem>(in_channels, stem), std::move(blocks),
                std::make_unique<ResNetHead>(in, classes));
 }
