@@ -73,6 +73,13 @@ const std::map<std::string, Function>& functions() {
       {"attention causal", with([](In in) { return attention(in[0], in[1], in[2], {.causal = true}); })},
       {"attention causal, fewer queries",
        with([](In in) { return attention(in[0], in[1], in[2], {.causal = true}); })},
+      {"attention boolean mask",
+       with([](In in) { return attention(in[0], in[1], in[2], {.mask = in[3].to(DType::boolean)}); })},
+      {"attention added mask",
+       with([](In in) { return attention(in[0], in[1], in[2], {.mask = in[3].detach()}); })},
+      {"attention grouped queries, scale",
+       with([](In in) { return attention(in[0], in[1], in[2], {.scale = 0.7}); })},
+      {"attention_qkv causal", with([](In in) { return attention_qkv(in[0], {.causal = true}); })},
       {"matmul broadcast", with([](In in) { return matmul(in[0], in[1]); })},
   };
   return all;

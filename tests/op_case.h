@@ -58,6 +58,7 @@ std::function<Values(const std::vector<Values>&)> each(double (*formula)(double,
 // One list per tests/op_cases_<group>.cpp.
 std::vector<OpCase> activation_cases();
 std::vector<OpCase> arithmetic_cases();
+std::vector<OpCase> attention_cases();
 std::vector<OpCase> choice_cases();
 std::vector<OpCase> image_cases();
 std::vector<OpCase> loss_cases();

@@ -1,4 +1,4 @@
-// Norms, softmax, attention, dropout.
+// Norms, softmax, dropout.
 #include <cmath>
 
 #include "reprise/core/random.h"
@@ -49,28 +49,6 @@ Values softmax_formula(const Values& x, std::size_t extent, std::size_t inner) {
     double sum = 0;
     for (std::size_t i = 0; i < extent; ++i) sum += std::exp(x[first + i * inner]);
     for (std::size_t i = 0; i < extent; ++i) y[first + i * inner] = std::exp(x[first + i * inner]) / sum;
-  }
-  return y;
-}
-
-// One head, one batch entry: q [m, d], k and v [n, d].
-Values attention_formula(const std::vector<Values>& in, std::size_t m, std::size_t n, std::size_t d,
-                         bool causal) {
-  Values y;
-  for (std::size_t i = 0; i < m; ++i) {
-    Values weights;
-    double sum = 0;
-    for (std::size_t j = 0; j < n; ++j) {
-      double dot = 0;
-      for (std::size_t c = 0; c < d; ++c) dot += in[0][i * d + c] * in[1][j * d + c];
-      weights.push_back(causal && j > i ? 0 : std::exp(dot / std::sqrt(static_cast<double>(d))));
-      sum += weights.back();
-    }
-    for (std::size_t c = 0; c < d; ++c) {
-      double value = 0;
-      for (std::size_t j = 0; j < n; ++j) value += weights[j] / sum * in[2][j * d + c];
-      y.push_back(value);
-    }
   }
   return y;
 }
@@ -184,21 +162,6 @@ std::vector<OpCase> normalization_cases() {
              }
              return y;
            }},
-      {.name = "attention",
-       .function = [](Inputs in) { return attention(in[0], in[1], in[2]); },
-       .inputs = {uniform({1, 2, 1, 3}), uniform({1, 3, 1, 3}), uniform({1, 3, 1, 3})},
-       .reference = [](const std::vector<Values>& in) { return attention_formula(in, 2, 3, 3, false); }},
-      {.name = "attention, causal",
-       .function = [](Inputs in) { return attention(in[0], in[1], in[2], {.causal = true}); },
-       .inputs = {uniform({1, 3, 1, 2}), uniform({1, 3, 1, 2}), uniform({1, 3, 1, 2})},
-       .reference = [](const std::vector<Values>& in) { return attention_formula(in, 3, 3, 2, true); }},
-      {.name = "attention of several heads, causal",
-       .function = [](Inputs in) { return attention(in[0], in[1], in[2], {.causal = true}); },
-       .inputs = {uniform({2, 3, 2, 2}), uniform({2, 3, 2, 2}), uniform({2, 3, 2, 2})}},
-      {.name = "attention, large",
-       .function = [](Inputs in) { return attention(in[0], in[1], in[2], {.causal = true}); },
-       .inputs = {uniform({2, 70, 3, 16}), uniform({2, 70, 3, 16}), uniform({2, 70, 3, 16})},
-       .large = true},
       {.name = "dropout",
        .function =
            [](Inputs in) {

@@ -11,6 +11,7 @@ void fill_plain_kernels() {
   fill_adaptive_avg_pool2d();
   fill_add();
   fill_argmax();
+  fill_attention();
   fill_avg_pool2d();
   fill_batch_norm();
   fill_binary_cross_entropy();

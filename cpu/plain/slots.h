@@ -7,6 +7,7 @@ void fill_adam_update();
 void fill_adaptive_avg_pool2d();
 void fill_add();
 void fill_argmax();
+void fill_attention();
 void fill_avg_pool2d();
 void fill_batch_norm();
 void fill_binary_cross_entropy();

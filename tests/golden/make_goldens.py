@@ -45,7 +45,7 @@ def case(name, function, *inputs):
         "inputs": [pack(i, 6) for i in inputs],
         "output": pack(output, 15),
         "seed": pack(seed, 6),
-        "gradients": [pack(i.grad, 15) if i.is_floating_point() else None for i in inputs],
+        "gradients": [pack(i.grad, 15) if i.grad is not None else None for i in inputs],
     }
 
 
@@ -81,15 +81,24 @@ case("binary_cross_entropy_with_logits", F.binary_cross_entropy_with_logits, ran
 case("embedding", lambda ids, w: F.embedding(ids, w), torch.tensor([[1, 3], [1, 0]]), random(4, 3))
 
 
-def attention(causal):
+def attention(causal=False, **options):
     swap = lambda t: t.transpose(1, 2)
-    return lambda q, k, v: swap(F.scaled_dot_product_attention(swap(q), swap(k), swap(v), is_causal=causal))
+    return lambda q, k, v, mask=None: swap(F.scaled_dot_product_attention(
+        swap(q), swap(k), swap(v), attn_mask=mask, is_causal=causal, **options))
 
 
 case("attention", attention(False), random(2, 3, 2, 4), random(2, 5, 2, 4), random(2, 5, 2, 4))
 case("attention causal", attention(True), random(2, 4, 2, 4), random(2, 4, 2, 4), random(2, 4, 2, 4))
 case("attention causal, fewer queries", attention(True), random(1, 3, 1, 2), random(1, 5, 1, 2), random(1, 5, 1, 2))
 case("matmul broadcast", torch.matmul, random(2, 1, 2, 3), random(4, 3, 2))
+with_keys = (random(2, 3, 2, 4), random(2, 5, 2, 4), random(2, 5, 2, 4))
+seen = (torch.rand(2, 1, 3, 5) < 0.6).long()
+seen[1, 0, 2] = 0  # a query that sees no key
+case("attention boolean mask", lambda q, k, v, mask: attention()(q, k, v, mask.bool()), *with_keys, seen)
+case("attention added mask", lambda q, k, v, mask: attention()(q, k, v, mask.detach()), *with_keys, random(2, 3, 5))
+case("attention grouped queries, scale", attention(enable_gqa=True, scale=0.7), random(2, 3, 4, 2), random(2, 5, 2, 2),
+     random(2, 5, 2, 2))
+case("attention_qkv causal", lambda qkv: attention(True)(*qkv.unbind(2)), random(2, 4, 3, 2, 4))
 
 lines = ",\n".join(json.dumps(name) + ": " + json.dumps(entry, separators=(",", ":")) for name, entry in cases.items())
 path = pathlib.Path(__file__).with_name("ops.json")
