@@ -78,11 +78,8 @@ GptBlock::GptBlock(std::int64_t width, std::int64_t h, double dropout)
 
 Tensor GptBlock::operator()(Tensor x) {
   const std::int64_t batch = x.size(0), tokens = x.size(1), width = x.size(2);
-  const Tensor packed = qkv(norm1(x)).reshape({batch, tokens, 3, heads, width / heads});
-  auto part = [&](std::int64_t i) {
-    return narrow(packed, 2, i, 1).reshape({batch, tokens, heads, width / heads});
-  };
-  Tensor a = attention(part(0), part(1), part(2), {.causal = true, .dropout = training() ? drop.p : 0.0});
+  Tensor a = attention_qkv(qkv(norm1(x)).reshape({batch, tokens, 3, heads, width / heads}),
+                           {.causal = true, .dropout = training() ? drop.p : 0.0});
   Tensor y = std::move(x) + drop(proj(std::move(a).reshape({batch, tokens, width})));
   return y + drop(down(gelu(up(norm2(y)), {.approximate = Approximate::tanh})));
 }

@@ -1,0 +1,131 @@
+// Attention beyond its op cases: memory linear in the sequence, the packed form's bits, messages.
+#include <catch2/catch.hpp>
+#include <cstring>
+
+#include "reprise/autograd/tape.h"
+#include "reprise/core/dry_run.h"
+#include "reprise/core/memory.h"
+#include "reprise/core/random.h"
+#include "reprise/nn/models/gpt.h"
+#include "reprise/ops/ops.h"
+
+using namespace reprise;
+
+namespace {
+
+bool same_bits(const Tensor& a, const Tensor& b) {
+  return a.info() == b.info() && std::memcmp(a.impl()->data(), b.impl()->data(), a.bytes()) == 0;
+}
+
+// The highest live bytes of a training step above those before it, 4096 tokens in sequences of this length.
+std::size_t step_bytes(std::int64_t context, bool checkpoint_blocks) {
+  const DryRun dry;
+  nn::Model model = nn::make_gpt({.context = context});
+  if (checkpoint_blocks) nn::enable_checkpointing(model, checkpoint::Policy::full());
+  const Tensor ids = Tensor::zeros({4096 / context, context}, {.dtype = DType::i64});
+  const std::size_t before = memory::live(Device::cpu());
+  memory::reset_peak(Device::cpu());
+  Tape tape;
+  tape.backward(cross_entropy(model(ids), ids));
+  return memory::peak(Device::cpu()) - before;
+}
+
+}  // namespace
+
+TEST_CASE("a GPT's peak at a constant number of tokens hardly depends on the length of its sequences",
+          "[ops]") {
+  for (const bool checkpoint_blocks : {false, true}) {
+    const std::size_t of_256 = step_bytes(256, checkpoint_blocks);
+    for (const std::int64_t context : {512, 1024, 2048, 4096}) {
+      const std::size_t bytes = step_bytes(context, checkpoint_blocks);
+      INFO((checkpoint_blocks ? "block by block" : "without checkpointing")
+           << ", context " << context << ": " << bytes << " bytes, context 256: " << of_256);
+      CHECK(static_cast<double>(bytes) < 1.1 * static_cast<double>(of_256));
+      CHECK(static_cast<double>(bytes) > 0.9 * static_cast<double>(of_256));
+    }
+  }
+}
+
+TEST_CASE("attention's own outputs take the same bytes however its tokens are cut into sequences", "[ops]") {
+  std::size_t first = 0;
+  for (const std::int64_t length : {16, 64, 256}) {
+    const Tensor qkv = Tensor::rand({256 / length, length, 3, 2, 8}, {.requires_grad = true});
+    const std::size_t before = memory::live(Device::cpu());
+    Tape tape;
+    const Tensor y = attention_qkv(qkv, {.causal = true, .dropout = 0.1});
+    const std::size_t bytes = memory::live(Device::cpu()) - before;
+    if (first == 0) first = bytes;
+    CHECK(bytes == first);
+    CHECK(bytes == 256 * 2 * 8 * sizeof(float) + 256 * 2 * sizeof(float));  // y and the log-sum-exps
+  }
+}
+
+TEST_CASE("attention from a packed projection has the bits of attention on its parts", "[ops]") {
+  for (const std::int64_t head_dim : {5, 64}) {
+    const std::int64_t batch = 2, sequence = 75, heads = 3, width = heads * head_dim;
+    const Tensor packed = Tensor::randn({batch, sequence, 3, heads, head_dim}, {.requires_grad = true});
+    std::vector<Tensor> parts;
+    for (std::int64_t part = 0; part < 3; ++part) {
+      parts.push_back(Tensor::empty({batch, sequence, heads, head_dim}, {.requires_grad = true}));
+      for (std::int64_t row = 0; row < batch * sequence; ++row)
+        std::memcpy(
+            parts.back().impl()->data() + static_cast<std::size_t>(row * width) * sizeof(float),
+            packed.impl()->data() + static_cast<std::size_t>((row * 3 + part) * width) * sizeof(float),
+            static_cast<std::size_t>(width) * sizeof(float));
+    }
+    const AttentionOptions options{.causal = true, .dropout = 0.2};
+    const Tensor seed = Tensor::randn({batch, sequence, heads, head_dim});
+    Tape tape;
+    manual_seed(3);
+    const Tensor y = attention_qkv(packed, options);
+    manual_seed(3);
+    const Tensor z = attention(parts[0], parts[1], parts[2], options);
+    CHECK(same_bits(y, z));
+    tape.backward(y, {.seed = seed});
+    tape.backward(z, {.seed = seed});
+    for (std::int64_t part = 0; part < 3; ++part)
+      CHECK(same_bits(narrow(packed.grad(), 2, part, 1).reshape(parts[0].shape()),
+                      parts[static_cast<std::size_t>(part)].grad()));
+  }
+}
+
+TEST_CASE("attention says what does not fit", "[ops]") {
+  using Catch::Equals;
+  const auto zeros = [](const Shape& shape, DType dtype = DType::f32) {
+    return Tensor::zeros(shape, {.dtype = dtype});
+  };
+  const Tensor q = zeros({1, 2, 4, 8}), k = zeros({1, 3, 4, 8});
+  CHECK_THROWS_WITH(
+      attention(q, zeros({1, 3, 3, 8}), zeros({1, 3, 3, 8})),
+      "attention: the 4 heads of q [1, 2, 4, 8] are no multiple of the 3 of k [1, 3, 3, 8]: each head of "
+      "k and v serves as many of q");
+  CHECK_THROWS_WITH(attention(q, zeros(k.shape(), DType::f64), k),
+                    Catch::StartsWith("attention: dtypes f32 and f64 differ"));
+  CHECK_THROWS_WITH(attention(q, k, k, {.dropout = 1.5}),
+                    "attention: dropout probability 1.5 is not in [0, 1]");
+  CHECK_THROWS_WITH(
+      attention(q, k, k, {.mask = zeros({2, 4}, DType::boolean)}),
+      "attention: mask [2, 4] does not broadcast to [batch, heads, queries, keys] = [1, 4, 2, 3]");
+  CHECK_THROWS_WITH(
+      attention(q, k, k, {.mask = zeros({2, 3}, DType::f64)}),
+      "attention: the mask is f64 but must be bool (true where a query sees a key) or f32 (added to the "
+      "scores): convert with .to(DType)");
+  const Tensor bias = Tensor::zeros({2, 3}, {.requires_grad = true});
+  CHECK_THROWS_WITH(attention(q, k, k, {.mask = bias}),
+                    "attention: the mask carries no gradient: detach() it");
+  CHECK_THROWS_WITH(attention_qkv(q),
+                    Catch::StartsWith("attention_qkv: qkv [1, 2, 4, 8] must be [batch, sequence, 3, "));
+
+  const RandomAddress before = random_state();  // a refused call draws nothing
+  CHECK_THROWS_AS(attention(q, k, q, {.dropout = 0.5}), UserError);
+  CHECK(random_state().offset == before.offset);
+
+  Tape tape;
+  const Tensor x = Tensor::zeros({1, 2, 3, 1, 2}, {.requires_grad = true});
+  const std::vector<Tensor> wanted = {x};
+  const Tensor y = attention_qkv(x);
+  const Tensor gradient =
+      tape.gradients(y, wanted, {.seed = Tensor::ones(y.shape()), .create_graph = true}).front();
+  CHECK_THROWS_WITH(tape.gradients(sum(gradient), wanted),
+                    Catch::StartsWith("attention_qkv_backward has no gradient"));
+}
