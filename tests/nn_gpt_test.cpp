@@ -129,11 +129,11 @@ TEST_CASE("gpt2: the largest is built, run and planned without its memory", "[nn
   const std::size_t live = memory::live(cpu), reserved = memory::reserved(cpu);
   const Trace trace = checkpoint::trace([](Tape& tape) {
     nn::Model model = nn::make_model("gpt2-1.5b");
-    const Tensor x = Tensor::empty({1, 1024}, {.dtype = DType::i64});
+    const Tensor x = Tensor::empty({4, 1024}, {.dtype = DType::i64});
     tape.backward(cross_entropy(model(x), x));
   });
   const checkpoint::Simulation plain = checkpoint::simulate(trace, checkpoint::PlanBuilder(trace).finish());
-  CHECK(plain.peak_bytes > GiB(12));  // 5.8 GiB of weights, as much for their gradients, and activations
+  CHECK(plain.peak_bytes > GiB(20));  // 5.8 GiB of weights, as much for their gradients, and activations
   const Plan plan = checkpoint::plan(trace, {.planner = checkpoint::sqrt_planner});
   CHECK(plan.predicted_peak() < plain.peak_bytes);
   CHECK(plan.replays() > 0);
