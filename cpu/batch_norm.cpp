@@ -34,24 +34,27 @@ struct Workspace {
       : sums(all), rows(reinterpret_cast<float*>(all.data() + chunks.workspace(2))) {}
 };
 
-// y = (x - mean) slope + bias
-void normalize(const float* x, const float* mean, const float* slope, const float* bias, float* y,
-               std::int64_t rows, std::int64_t channels, bool relu) {
+HWY_INLINE Vec positive(Vec x) { return hn::IfThenZeroElse(hn::Lt(x, hn::Zero(F32())), x); }  // NaN stays
+
+// y = (x - mean) slope + bias, and what follows it: a residual's add, ReLU.
+void normalize(const float* x, const float* mean, const float* slope, const float* bias,
+               const float* residual, float* y, std::int64_t rows, std::int64_t channels, bool relu) {
   const auto normalized = [=](std::int64_t row, std::int64_t c, auto read) HWY_ATTR {
     return hn::MulAdd(hn::Sub(read(x + row + c), read(mean + c)), read(slope + c), read(bias + c));
   };
-  if (relu)
+  const auto fill = [=](auto value) HWY_ATTR {
     for_each_row(rows, channels, [=](std::int64_t row) HWY_ATTR {
-      map_places(y + row, channels, [=](std::int64_t c, auto read) HWY_ATTR {
-        const Vec result = normalized(row, c, read);
-        return hn::IfThenZeroElse(hn::Lt(result, hn::Zero(F32())), result);  // NaN stays
-      });
+      map_places(y + row, channels, [=](std::int64_t c, auto read) HWY_ATTR { return value(row, c, read); });
     });
+  };
+  if (residual)
+    fill([=](std::int64_t row, std::int64_t c, auto read)
+             HWY_ATTR { return positive(hn::Add(normalized(row, c, read), read(residual + row + c))); });
+  else if (relu)
+    fill([=](std::int64_t row, std::int64_t c, auto read)
+             HWY_ATTR { return positive(normalized(row, c, read)); });
   else
-    for_each_row(rows, channels, [=](std::int64_t row) HWY_ATTR {
-      map_places(y + row, channels,
-                 [=](std::int64_t c, auto read) HWY_ATTR { return normalized(row, c, read); });
-    });
+    fill(normalized);
 }
 
 void batch_norm(const BatchNormArgs& args, std::span<std::byte> bytes) {
@@ -74,17 +77,19 @@ void batch_norm(const BatchNormArgs& args, std::span<std::byte> bytes) {
     rstd[c] = static_cast<float>(deviation);
     slope[c] = static_cast<float>(deviation * static_cast<double>(weight[c]));
   }
-  normalize(x, mean, slope, bias, y, rows, channels, args.relu);
+  normalize(x, mean, slope, bias, args.residual.as<float>(), y, rows, channels, args.relu);
 }
 
 // With h = (x - mean) rstd, n rows and g the gradient that passes the ReLU:
 //   dbias = sum(g), dweight = sum(g h), dx = weight rstd (g - dbias / n - h dweight / n)
 // which is slope g + per_difference (x - mean) + constant.
-template <bool Relu>
+// Where the residual's gradient is wanted, g is written to it by the first pass, and read there by the second.
+template <bool Relu, bool Residual>
 void backward(const BatchNormBackwardArgs& args, std::span<std::byte> bytes) {
   const std::int64_t channels = args.x.info->shape[-1], rows = args.x.info->shape.without(-1).numel();
   const float *dy = args.dy.as<float>(), *x = args.x.as<float>(), *y = args.y.as<float>();
   const float *mean = args.mean.as<float>(), *rstd = args.rstd.as<float>(), *weight = args.weight.as<float>();
+  float* dresidual = args.dresidual.as<float>();
   const auto passed = [=](std::int64_t i, auto read) HWY_ATTR {
     const Vec g = read(dy + i);
     if constexpr (Relu) return hn::IfThenElseZero(hn::Gt(read(y + i), hn::Zero(F32())), g);
@@ -96,6 +101,7 @@ void backward(const BatchNormBackwardArgs& args, std::span<std::byte> bytes) {
       column_sums<2>(chunks, workspace.sums, [=](std::int64_t row, std::int64_t c, auto read) HWY_ATTR {
         const std::int64_t i = row * channels + c;
         const Vec g = passed(i, read);
+        if constexpr (Residual) read.write(g, dresidual + i);
         return Terms<2>{{g, hn::Mul(g, hn::Sub(read(x + i), read(mean + c)))}};
       });
   float *slope = workspace.rows, *per_difference = slope + channels, *constant = per_difference + channels;
@@ -114,14 +120,20 @@ void backward(const BatchNormBackwardArgs& args, std::span<std::byte> bytes) {
   for_each_row(rows, channels, [=](std::int64_t i) HWY_ATTR {
     map_places(dx + i, channels, [=](std::int64_t c, auto read) HWY_ATTR {
       const Vec difference = hn::Sub(read(x + i + c), read(mean + c));
-      return hn::MulAdd(passed(i + c, read), read(slope + c),
+      const Vec g = Residual ? read(dresidual + i + c) : passed(i + c, read);
+      return hn::MulAdd(g, read(slope + c),
                         hn::MulAdd(difference, read(per_difference + c), read(constant + c)));
     });
   });
 }
 
 void batch_norm_backward(const BatchNormBackwardArgs& args, std::span<std::byte> workspace) {
-  args.relu ? backward<true>(args, workspace) : backward<false>(args, workspace);
+  if (args.dresidual.info)
+    backward<true, true>(args, workspace);
+  else if (args.relu)
+    backward<true, false>(args, workspace);
+  else
+    backward<false, false>(args, workspace);
 }
 
 void batch_norm_inference(const BatchNormInferenceArgs& args, std::span<std::byte> workspace) {
@@ -130,8 +142,8 @@ void batch_norm_inference(const BatchNormInferenceArgs& args, std::span<std::byt
   for (std::int64_t c = 0; c < channels; ++c)
     slope[c] = static_cast<float>(static_cast<double>(args.weight.as<float>()[c]) /
                                   std::sqrt(static_cast<double>(args.variance.as<float>()[c]) + args.eps));
-  normalize(args.x.as<float>(), args.mean.as<float>(), slope, args.bias.as<float>(), args.y.as<float>(), rows,
-            channels, false);
+  normalize(args.x.as<float>(), args.mean.as<float>(), slope, args.bias.as<float>(), nullptr,
+            args.y.as<float>(), rows, channels, false);
 }
 
 }  // namespace reprise::cpu::HWY_NAMESPACE

@@ -1,4 +1,4 @@
-// Max pooling, vectorized over the channels, for windows of at most 256 places (whose index is u8); larger ones go to
+// Max pooling, vectorized over the channels, for windows of at most 255 places (whose index is u8); larger ones go to
 // the plain loops.
 #include "reprise/cpu/vector_targets.h"
 #undef HWY_TARGET_INCLUDE
@@ -45,6 +45,7 @@ void max_pool2d(const MaxPool2dArgs& args, std::span<std::byte> workspace) {
   float* y = args.y.as<float>();
   auto* index = args.index.as<std::uint8_t>();
   const std::int64_t n = lanes();
+  const Places nobody = hn::Set(I32(), static_cast<std::int32_t>(args.kernel_size.h * args.kernel_size.w));
   parallel_for(
       y_shape[0] * p, kGrain / (q * channels + 1) + 1, [&](std::int64_t begin, std::int64_t end) HWY_ATTR {
         for (std::int64_t row = begin; row < end; ++row) {
@@ -66,6 +67,10 @@ void max_pool2d(const MaxPool2dArgs& args, std::span<std::byte> workspace) {
                   const auto here = hn::Set(I32(), static_cast<std::int32_t>(i * args.kernel_size.w + j));
                   place = hn::IfThenElse(hn::RebindMask(I32(), wins), here, place);
                 }
+              if (!args.relu) return;
+              const auto passes = hn::Not(hn::Le(best, hn::Zero(F32())));  // NaN does
+              best = hn::IfThenElseZero(passes, best);
+              place = hn::IfThenElse(hn::RebindMask(I32(), passes), place, nobody);
             };
             Vec best;
             Places place;

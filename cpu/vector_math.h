@@ -55,13 +55,15 @@ HWY_INLINE void store_part(Vec v, float* to, std::int64_t count) {
 }
 #endif
 
-// Reads whole vectors, or the lanes that are left at the end.
+// Reads (and writes) whole vectors, or the lanes that are left at the end.
 struct WholeVectors {
   HWY_INLINE Vec operator()(const float* from) const { return load(from); }
+  HWY_INLINE void write(Vec v, float* to) const { store(v, to); }
 };
 struct LastLanes {
   std::int64_t count;
   HWY_INLINE Vec operator()(const float* from) const { return load_part(from, count); }
+  HWY_INLINE void write(Vec v, float* to) const { store_part(v, to, count); }
 };
 
 // y[i] = f(i, read) for vectors at i = 0, lanes, 2 lanes, ... of count elements; f reads its operands with `read`. The

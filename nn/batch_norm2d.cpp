@@ -30,19 +30,26 @@ BatchNorm2d::BatchNorm2d(std::int64_t channels, BatchNorm2dOptions o) : options(
 }
 
 Tensor BatchNorm2d::operator()(Tensor x) {
-  if (training()) return train_step(std::move(x), false);
-  return batch_norm_inference(std::move(x), weight, bias, running_mean, running_var, options.eps);
+  if (!training()) return evaluated(std::move(x));
+  return moved_by(batch_norm(std::move(x), weight, bias, options.eps));
 }
 
 Tensor BatchNorm2d::then_relu(Tensor x) {
-  if (training()) return train_step(std::move(x), true);
-  return relu(batch_norm_inference(std::move(x), weight, bias, running_mean, running_var, options.eps));
+  if (!training()) return relu(evaluated(std::move(x)));
+  return moved_by(batch_norm_relu(std::move(x), weight, bias, options.eps));
 }
 
-Tensor BatchNorm2d::train_step(Tensor x, bool relu) {
-  const double count = static_cast<double>(x.numel() / x.size(-1));
-  BatchNormOutputs outputs = relu ? batch_norm_relu(std::move(x), weight, bias, options.eps)
-                                  : batch_norm(std::move(x), weight, bias, options.eps);
+Tensor BatchNorm2d::then_add_relu(Tensor x, Tensor residual) {
+  if (!training()) return relu(evaluated(std::move(x)) + std::move(residual));
+  return moved_by(batch_norm_add_relu(std::move(x), std::move(residual), weight, bias, options.eps));
+}
+
+Tensor BatchNorm2d::evaluated(Tensor x) const {
+  return batch_norm_inference(std::move(x), weight, bias, running_mean, running_var, options.eps);
+}
+
+Tensor BatchNorm2d::moved_by(BatchNormOutputs outputs) {
+  const double count = static_cast<double>(outputs.y.numel() / outputs.y.size(-1));
   const NoGrad no_grad;
   Tensor variance = 1.0 / (outputs.rstd * outputs.rstd) - options.eps;
   assign_state(running_mean, moved(running_mean, std::move(outputs.mean), options.momentum));

@@ -3,6 +3,10 @@
 
 #include "reprise/nn/module.h"
 
+namespace reprise {
+struct BatchNormOutputs;
+}
+
 namespace reprise::nn {
 
 struct BatchNorm2dOptions {
@@ -24,10 +28,14 @@ struct BatchNorm2d : Module {
   Tensor operator()(Tensor x);
   // relu(this(x)), in one op where one exists.
   Tensor then_relu(Tensor x);
+  // relu(this(x) + residual), in one op where one exists.
+  Tensor then_add_relu(Tensor x, Tensor residual);
   void visit(Visitor& visitor) override;
 
  private:
-  Tensor train_step(Tensor x, bool relu);
+  Tensor evaluated(Tensor x) const;
+  // Moves the running statistics by the batch's; gives y.
+  Tensor moved_by(BatchNormOutputs outputs);
 };
 
 }  // namespace reprise::nn

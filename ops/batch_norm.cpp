@@ -38,47 +38,77 @@ void require_channels(const char* op, std::span<const ValueInfo> in) {
   }
 }
 
-// Inputs dy, x, weight, mean, rstd and, with relu, y; outputs dweight, dbias and, where asked for, dx.
+// What follows the norm in the same op.
+enum class Then { nothing, relu, add_relu };
+
+const char* name_of(Then then) {
+  switch (then) {
+    case Then::nothing:
+      return "batch_norm";
+    case Then::relu:
+      return "batch_norm_relu";
+    case Then::add_relu:
+      return "batch_norm_add_relu";
+  }
+  return "";
+}
+
+// Inputs dy, x, weight, mean, rstd and, with relu, y; outputs dweight, dbias and, where asked for, dx and dresidual.
 struct BatchNormBackward final : KernelOp<BatchNormBackwardArgs> {
   double eps;
-  bool relu, input_gradient;
-  BatchNormBackward(double e, bool with_relu, bool dx)
+  bool relu, input_gradient, residual_gradient;
+  BatchNormBackward(double e, bool with_relu, bool dx, bool dresidual)
       : KernelOp("batch_norm_backward", batch_norm_backward_slot),
         eps(e),
         relu(with_relu),
-        input_gradient(dx) {}
+        input_gradient(dx),
+        residual_gradient(dresidual) {}
 
   std::string attributes() const override {
-    return fmt::format("eps={} relu={} input_gradient={}", eps, relu, input_gradient);
+    return fmt::format("eps={} relu={} input_gradient={} residual_gradient={}", eps, relu, input_gradient,
+                       residual_gradient);
   }
   std::vector<ValueInfo> infer(std::span<const ValueInfo> in) const override {
     require_same_shape("batch_norm_backward", in[0], in[1]);
     std::vector<ValueInfo> out = {in[2], in[2]};
     if (input_gradient) out.push_back(in[1]);
+    if (residual_gradient) out.push_back(in[1]);
     return out;
   }
   BatchNormBackwardArgs args(std::span<const ConstView> in, std::span<const View> out) const override {
-    return {in[0],  in[1],  in[2],
-            in[3],  in[4],  relu ? in[5] : ConstView{},
-            out[0], out[1], input_gradient ? out[2] : View{},
-            eps,    relu};
+    return {.dy = in[0],
+            .x = in[1],
+            .weight = in[2],
+            .mean = in[3],
+            .rstd = in[4],
+            .y = relu ? in[5] : ConstView{},
+            .dweight = out[0],
+            .dbias = out[1],
+            .dx = input_gradient ? out[2] : View{},
+            .dresidual = residual_gradient ? out.back() : View{},
+            .eps = eps,
+            .relu = relu};
   }
   double flops(std::span<const ValueInfo> in) const override {
     return 8.0 * static_cast<double>(in[0].shape.numel());
   }
 };
 
-// Outputs y, mean, rstd.
+// Inputs x, weight, bias and, with add_relu, residual; outputs y, mean, rstd.
 struct BatchNorm final : KernelOp<BatchNormArgs> {
   double eps;
-  bool relu;
-  BatchNorm(double e, bool with_relu)
-      : KernelOp(with_relu ? "batch_norm_relu" : "batch_norm", batch_norm_slot), eps(e), relu(with_relu) {}
+  Then then;
+  BatchNorm(double e, Then what) : KernelOp(name_of(what), batch_norm_slot), eps(e), then(what) {}
 
   std::string attributes() const override { return fmt::format("eps={}", eps); }
   std::vector<ValueInfo> infer(std::span<const ValueInfo> in) const override {
-    require_channels(relu ? "batch_norm_relu" : "batch_norm", in);
+    require_channels(name_of(then), in.first(3));
     const Shape& x = in[0].shape;
+    if (then == Then::add_relu) {
+      require_same_device(name_of(then), in[0], in[3]);
+      require_same_dtype(name_of(then), in[0], in[3]);
+      require_same_shape(name_of(then), in[0], in[3]);
+    }
     if (x.without(-1).numel() < 2)
       throw UserError(fmt::format(
           "{}: x {} has fewer than two values a channel: their deviation is not defined; use a larger "
@@ -88,21 +118,32 @@ struct BatchNorm final : KernelOp<BatchNormArgs> {
     return {in[0], statistics, statistics};
   }
   BatchNormArgs args(std::span<const ConstView> in, std::span<const View> out) const override {
-    return {in[0], in[1], in[2], out[0], out[1], out[2], eps, relu};
+    return {.x = in[0],
+            .weight = in[1],
+            .bias = in[2],
+            .residual = then == Then::add_relu ? in[3] : ConstView{},
+            .y = out[0],
+            .mean = out[1],
+            .rstd = out[2],
+            .eps = eps,
+            .relu = then != Then::nothing};
   }
   Saved saves(Needs) const override {
     Saved saved = {.inputs = {0, 1}, .outputs = {1, 2}};
-    if (relu) saved.outputs.insert(saved.outputs.begin(), 0);
+    if (then != Then::nothing) saved.outputs.insert(saved.outputs.begin(), 0);
     return saved;
   }
   std::vector<Tensor> backward(const Context& context, std::span<const Tensor> gradients) const override {
     // Detached: the statistics carry no gradient, and differentiating again is to stop at the gradient op.
     std::vector<Tensor> inputs = tensors(gradients[0], context.inputs[0], context.inputs[1],
                                          context.outputs[1].detach(), context.outputs[2].detach());
-    if (relu) inputs.push_back(context.outputs[0]);
-    std::vector<Tensor> out =
-        record(std::make_shared<const BatchNormBackward>(eps, relu, context.needs(0)), std::move(inputs));
-    std::vector<Tensor> result(3);
+    if (then != Then::nothing) inputs.push_back(context.outputs[0]);
+    const bool residual_gradient = then == Then::add_relu && context.needs(3);
+    std::vector<Tensor> out = record(std::make_shared<const BatchNormBackward>(
+                                         eps, then != Then::nothing, context.needs(0), residual_gradient),
+                                     std::move(inputs));
+    std::vector<Tensor> result(context.infos.size());
+    if (residual_gradient) result[3] = std::move(out.back());
     if (context.needs(0)) result[0] = std::move(out[2]);
     if (context.needs(1)) result[1] = std::move(out[0]);
     if (context.needs(2)) result[2] = std::move(out[1]);
@@ -156,20 +197,24 @@ struct BatchNormInference final : KernelOp<BatchNormInferenceArgs> {
   }
 };
 
-BatchNormOutputs run(Tensor x, Tensor weight, Tensor bias, double eps, bool relu) {
-  std::vector<Tensor> out = record(std::make_shared<const BatchNorm>(eps, relu),
-                                   tensors(std::move(x), std::move(weight), std::move(bias)));
+BatchNormOutputs run(Then then, double eps, std::vector<Tensor> inputs) {
+  std::vector<Tensor> out = record(std::make_shared<const BatchNorm>(eps, then), std::move(inputs));
   return {std::move(out[0]), std::move(out[1]), std::move(out[2])};
 }
 
 }  // namespace
 
 BatchNormOutputs batch_norm(Tensor x, Tensor weight, Tensor bias, double eps) {
-  return run(std::move(x), std::move(weight), std::move(bias), eps, false);
+  return run(Then::nothing, eps, tensors(std::move(x), std::move(weight), std::move(bias)));
 }
 
 BatchNormOutputs batch_norm_relu(Tensor x, Tensor weight, Tensor bias, double eps) {
-  return run(std::move(x), std::move(weight), std::move(bias), eps, true);
+  return run(Then::relu, eps, tensors(std::move(x), std::move(weight), std::move(bias)));
+}
+
+BatchNormOutputs batch_norm_add_relu(Tensor x, Tensor residual, Tensor weight, Tensor bias, double eps) {
+  return run(Then::add_relu, eps,
+             tensors(std::move(x), std::move(weight), std::move(bias), std::move(residual)));
 }
 
 Tensor batch_norm_inference(Tensor x, Tensor weight, Tensor bias, Tensor mean, Tensor variance, double eps) {

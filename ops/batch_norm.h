@@ -18,6 +18,10 @@ struct BatchNormOutputs {
 BatchNormOutputs batch_norm(Tensor x, Tensor weight, Tensor bias, double eps = 1e-5);
 // relu(batch_norm(...)) in one op.
 BatchNormOutputs batch_norm_relu(Tensor x, Tensor weight, Tensor bias, double eps = 1e-5);
+// relu(batch_norm(...) + residual) in one op: the end of a residual block. residual has x's shape; its gradient is the
+// one that passes the ReLU.
+BatchNormOutputs batch_norm_add_relu(Tensor x, Tensor residual, Tensor weight, Tensor bias,
+                                     double eps = 1e-5);
 
 // With given statistics (evaluation): y = (x - mean) / sqrt(variance + eps) weight + bias. mean and variance
 // get no gradient.
@@ -27,6 +31,7 @@ Tensor batch_norm_inference(Tensor x, Tensor weight, Tensor bias, Tensor mean, T
 // All by x's dtype.
 struct BatchNormArgs {
   ConstView x, weight, bias;
+  ConstView residual;  // added before the ReLU; info is null without
   View y, mean, rstd;
   double eps = 1e-5;
   bool relu = false;
@@ -35,7 +40,7 @@ struct BatchNormBackwardArgs {
   ConstView dy, x, weight, mean, rstd;
   ConstView y;  // with relu; otherwise info is null
   View dweight, dbias;
-  View dx;  // optional: info is null without
+  View dx, dresidual;  // optional: info is null without
   double eps = 1e-5;
   bool relu = false;
 };

@@ -33,17 +33,21 @@ struct MaxPool2dBackward final : KernelOp<MaxPool2dBackwardArgs> {
 
 struct MaxPool2d final : KernelOp<MaxPool2dArgs> {
   PoolWindows windows;
-  explicit MaxPool2d(PoolWindows w) : KernelOp("max_pool2d", max_pool2d_slot), windows(w) {}
+  bool relu;
+  MaxPool2d(PoolWindows w, bool after_relu)
+      : KernelOp(after_relu ? "max_pool2d_relu" : "max_pool2d", max_pool2d_slot),
+        windows(w),
+        relu(after_relu) {}
 
   std::string attributes() const override { return to_string(windows); }
   std::vector<ValueInfo> infer(std::span<const ValueInfo> in) const override {
-    require_floating("max_pool2d", in[0]);
-    const Shape y = pooled_shape("max_pool2d", in[0].shape, windows);
-    const DType index = windows.kernel_size.h * windows.kernel_size.w <= 256 ? DType::u8 : DType::i32;
+    require_floating(name(), in[0]);
+    const Shape y = pooled_shape(name(), in[0].shape, windows);
+    const DType index = windows.kernel_size.h * windows.kernel_size.w <= 255 ? DType::u8 : DType::i32;
     return {{y, in[0].dtype, in[0].device}, {y, index, in[0].device}};
   }
   MaxPool2dArgs args(std::span<const ConstView> in, std::span<const View> out) const override {
-    return {in[0], out[0], out[1], windows.kernel_size, windows.stride, windows.padding};
+    return {in[0], out[0], out[1], windows.kernel_size, windows.stride, windows.padding, relu};
   }
   Saved saves(Needs) const override { return {.inputs = {}, .outputs = {1}}; }
   std::vector<Tensor> backward(const Context& context, std::span<const Tensor> gradients) const override {
@@ -51,14 +55,18 @@ struct MaxPool2d final : KernelOp<MaxPool2dArgs> {
         record(MaxPool2dBackward(context.infos[0].shape, windows), gradients[0], context.outputs[1]));
   }
   double flops(std::span<const ValueInfo> in) const override {
-    return pooling_flops(pooled_shape("max_pool2d", in[0].shape, windows), windows);
+    return pooling_flops(pooled_shape(name(), in[0].shape, windows), windows);
   }
 };
 
 }  // namespace
 
 Tensor max_pool2d(Tensor x, Pool2dOptions options) {
-  return record(MaxPool2d(pool_windows(options)), std::move(x));
+  return record(MaxPool2d(pool_windows(options), false), std::move(x));
+}
+
+Tensor max_pool2d_relu(Tensor x, Pool2dOptions options) {
+  return record(MaxPool2d(pool_windows(options), true), std::move(x));
 }
 
 }  // namespace reprise

@@ -4,7 +4,7 @@
 // half the kernel.
 //
 // The first of equal values wins (row by row); a NaN wins over any number. The second output, not
-// differentiable, says which place of the window won, i * kernel.w + j: u8 where a window has at most 256
+// differentiable, says which place of the window won, i * kernel.w + j: u8 where a window has at most 255
 // places, i32 where it has more. Saves that second output only. Gradient: max_pool2d_backward.
 #include <optional>
 
@@ -20,12 +20,16 @@ struct Pool2dOptions {
   Pair padding = 0;
 };
 Tensor max_pool2d(Tensor x, Pool2dOptions options);
+// max_pool2d(relu(x)) in one op, which keeps nothing of x's size: where no place of a window is above 0, y is 0 and nobody
+// gets its gradient (the index is the number of places).
+Tensor max_pool2d_relu(Tensor x, Pool2dOptions options);
 
 // All by x's dtype (that of dy in the gradient). The stride is set.
 struct MaxPool2dArgs {
   ConstView x;
   View y, index;
   Pair kernel_size = 2, stride = 2, padding = 0;
+  bool relu = false;
 };
 struct MaxPool2dBackwardArgs {
   ConstView dy, index;

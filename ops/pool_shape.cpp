@@ -15,7 +15,7 @@ std::string to_string(const PoolWindows& windows) {
                      windows.stride.h, windows.stride.w, windows.padding.h, windows.padding.w);
 }
 
-Shape pooled_shape(const char* op, const Shape& x, const PoolWindows& w) {
+Shape pooled_shape(std::string_view op, const Shape& x, const PoolWindows& w) {
   const auto [kernel, stride, padding] = w;
   if (x.rank() != 4) throw UserError(fmt::format("{}: x {} must be [n, h, w, channels]", op, to_string(x)));
   if (kernel.h < 1 || kernel.w < 1 || stride.h < 1 || stride.w < 1 || padding.h < 0 || padding.w < 0)

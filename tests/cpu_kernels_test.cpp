@@ -59,6 +59,12 @@ Case batch_norm_case(const Shape& x, bool relu) {
           .inputs = {uniform(x, 2, 5), uniform({x[-1]}, 0.5, 2), uniform({x[-1]})}};
 }
 
+Case batch_norm_add_relu_case(const Shape& x) {
+  return {.name = "batch_norm_add_relu",
+          .function = [](Inputs in) { return batch_norm_add_relu(in[0], in[3], in[1], in[2]).y; },
+          .inputs = {uniform(x, 2, 5), uniform({x[-1]}, 0.5, 2), uniform({x[-1]}), uniform(x)}};
+}
+
 std::vector<Case> cases() {
   return {
       unary("relu", relu),
@@ -91,6 +97,12 @@ std::vector<Case> cases() {
        [](Inputs in) { return cross_entropy(in[0], in[1], {.ignore_index = 3, .label_smoothing = 0.1}); },
        {uniform({515, 1003}, -9, 9), integers({515}, 0, 1003)}},
       {"max_pool2d, 2x2", [](Inputs in) { return max_pool2d(in[0], {}); }, {distinct({8, 14, 14, 64})}},
+      {"max_pool2d_relu, 2x2",
+       [](Inputs in) { return max_pool2d_relu(in[0], {}); },
+       {distinct({8, 14, 14, 37})}},
+      {"max_pool2d_relu, 3x3 overlapping",
+       [](Inputs in) { return max_pool2d_relu(in[0], {.kernel_size = 3, .stride = 2, .padding = 1}); },
+       {distinct({2, 23, 25, 37})}},
       {"max_pool2d, 2x2, odd sizes",
        [](Inputs in) { return max_pool2d(in[0], {}); },
        {distinct({3, 15, 13, 20})}},
@@ -135,6 +147,8 @@ std::vector<Case> cases() {
       batch_norm_case({32, 32, 32, 64}, true),
       batch_norm_case({8, 7, 7, 2050}, false),
       batch_norm_case({6000, 5}, true),
+      batch_norm_add_relu_case({32, 16, 16, 64}),
+      batch_norm_add_relu_case({6000, 5}),
   };
 }
 

@@ -74,20 +74,24 @@ double highest(const Values& window) {
   return result;
 }
 
+double highest_above_zero(const Values& window) { return std::max(highest(window), 0.0); }
+
 double total(const Values& window) {
   double result = 0;
   for (const double v : window) result += v;
   return result;
 }
 
-OpCase max_pool2d_case(std::string name, const Shape& x, Pool2dOptions options) {
+OpCase max_pool2d_case(std::string name, const Shape& x, Pool2dOptions options, bool relu = false) {
   OpCase result;
   result.name = std::move(name);
-  result.function = [=](Inputs in) { return max_pool2d(in[0], options); };
+  result.function = [=](Inputs in) {
+    return relu ? max_pool2d_relu(in[0], options) : max_pool2d(in[0], options);
+  };
   result.inputs = {distinct(x)};
   result.reference = [=](const std::vector<Values>& in) {
     return pool_formula(in[0], x, options.kernel_size, options.stride.value_or(options.kernel_size),
-                        options.padding, highest);
+                        options.padding, relu ? highest_above_zero : highest);
   };
   result.saves = {{.outputs = {1}}};
   result.double_backward = false;
@@ -134,6 +138,11 @@ std::vector<OpCase> image_cases() {
       max_pool2d_case("max_pool2d, overlapping, padded", {1, 6, 5, 3},
                       {.kernel_size = 3, .stride = 2, .padding = 1}),
       max_pool2d_case("max_pool2d with a large window", {1, 17, 17, 1}, {.kernel_size = 17}),
+      max_pool2d_case("max_pool2d_relu", {1, 5, 5, 3}, {.kernel_size = 2},
+                      true),  // an odd count: no input is 0
+      max_pool2d_case("max_pool2d_relu with a large window", {1, 17, 17, 1}, {.kernel_size = 17}, true),
+      max_pool2d_case("max_pool2d_relu, large", {4, 24, 22, 40},
+                      {.kernel_size = 3, .stride = 2, .padding = 1}, true),
       max_pool2d_case("max_pool2d, large", {4, 24, 22, 40}, {.kernel_size = 3, .stride = 2, .padding = 1}),
       avg_pool2d_case("avg_pool2d", {2, 4, 4, 2}, {.kernel_size = 2}),
       avg_pool2d_case("avg_pool2d, overlapping, padded", {1, 6, 5, 2},

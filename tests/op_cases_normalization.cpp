@@ -90,6 +90,31 @@ std::vector<OpCase> normalization_cases() {
        .inputs = {uniform({4, 12, 12, 72}), uniform({72}), uniform({72})},
        .double_backward = false,
        .large = true},
+      {.name = "batch_norm_add_relu",
+       .function = [](Inputs in) { return batch_norm_add_relu(in[0], in[3], in[1], in[2]).y; },
+       .inputs = {uniform({2, 2, 3, 2}), uniform({2}), uniform({2}), uniform({2, 2, 3, 2})},
+       .reference =
+           [](const std::vector<Values>& in) {
+             Values y = batch_norm_formula(in);
+             for (std::size_t i = 0; i < y.size(); ++i) y[i] = std::max(y[i] + in[3][i], 0.0);
+             return y;
+           },
+       .saves = {{.inputs = {0, 1}, .outputs = {0, 1, 2}}},
+       .double_backward = false},
+      {.name = "batch_norm_add_relu with a frozen residual",
+       .function = [](Inputs in) { return batch_norm_add_relu(in[0], in[3], in[1], in[2]).y; },
+       .inputs = {uniform({5, 2}), uniform({2}), uniform({2}), frozen(uniform({5, 2}))},
+       .double_backward = false},
+      {.name = "batch_norm_add_relu, large, of which only the residual has a gradient",
+       .function = [](Inputs in) { return batch_norm_add_relu(in[0], in[3], in[1], in[2]).y; },
+       .inputs = {frozen(uniform({4, 12, 12, 72})), uniform({72}), uniform({72}), uniform({4, 12, 12, 72})},
+       .double_backward = false,
+       .large = true},
+      {.name = "batch_norm_add_relu, large",
+       .function = [](Inputs in) { return batch_norm_add_relu(in[0], in[3], in[1], in[2]).y; },
+       .inputs = {uniform({4, 12, 12, 72}), uniform({72}), uniform({72}), uniform({4, 12, 12, 72})},
+       .double_backward = false,
+       .large = true},
       {.name = "batch_norm_inference",
        .function = [](Inputs in) { return batch_norm_inference(in[0], in[1], in[2], in[3], in[4]); },
        .inputs = {uniform({2, 2, 2}), uniform({2}), uniform({2}), frozen(uniform({2})),

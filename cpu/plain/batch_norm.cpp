@@ -15,6 +15,7 @@ template <class T>
 void batch_norm(const BatchNormArgs& args, std::span<std::byte>) {
   const std::int64_t channels = args.x.info->shape[-1], rows = args.x.info->shape.without(-1).numel();
   const T *x = args.x.as<T>(), *weight = args.weight.as<T>(), *bias = args.bias.as<T>();
+  const T* residual = args.residual.as<T>();
   T *y = args.y.as<T>(), *mean = args.mean.as<T>(), *rstd = args.rstd.as<T>();
   const auto count_of_rows = static_cast<double>(rows);
   for_each_channel_block(rows, channels, [&](std::int64_t first, std::int64_t count) {
@@ -37,7 +38,8 @@ void batch_norm(const BatchNormArgs& args, std::span<std::byte>) {
     for (std::int64_t row = begin; row < end; ++row)
       for (std::int64_t c = 0; c < channels; ++c) {
         const std::int64_t i = row * channels + c;
-        const T value = (x[i] - mean[c]) * rstd[c] * weight[c] + bias[c];
+        T value = (x[i] - mean[c]) * rstd[c] * weight[c] + bias[c];
+        if (residual) value += residual[i];
         y[i] = args.relu && value < 0 ? T{0} : value;
       }
   });
@@ -65,6 +67,12 @@ void batch_norm_backward(const BatchNormBackwardArgs& args, std::span<std::byte>
       dweight[first + c] = static_cast<T>(products[static_cast<std::size_t>(c)]);
     }
   });
+  if (args.dresidual.info) {
+    T* dresidual = args.dresidual.as<T>();
+    parallel_for(rows * channels, grain_for(1), [&](std::int64_t begin, std::int64_t end) {
+      for (std::int64_t i = begin; i < end; ++i) dresidual[i] = passed(i);
+    });
+  }
   if (!args.dx.info) return;
   const T per_row = T{1} / static_cast<T>(rows);
   parallel_for(rows, grain_for(channels), [&](std::int64_t begin, std::int64_t end) {

@@ -35,6 +35,11 @@ void pool(const MaxPool2dArgs& args) {
               if (wins) index[to + c] = place;
             }
           }
+        for (std::int64_t i = to; args.relu && i < to + channels; ++i)
+          if (y[i] <= 0) {
+            y[i] = 0;
+            index[i] = static_cast<Index>(args.kernel_size.h * args.kernel_size.w);  // nobody
+          }
       }
   });
 }

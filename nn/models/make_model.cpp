@@ -41,7 +41,7 @@ Model make_mlp(std::int64_t classes) {
 struct LenetBlock : ModelBlock {
   Conv2d conv;
   LenetBlock(std::int64_t in, std::int64_t out) : conv(in, out, {.kernel_size = 3, .padding = 1}) {}
-  Tensor operator()(Tensor x) override { return max_pool2d(relu(conv(std::move(x))), {.kernel_size = 2}); }
+  Tensor operator()(Tensor x) override { return max_pool2d_relu(conv(std::move(x)), {.kernel_size = 2}); }
   void visit(Visitor& visitor) override { visitor("conv", conv); }
 };
 

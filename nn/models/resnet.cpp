@@ -90,8 +90,8 @@ BasicBlock::BasicBlock(std::int64_t in, std::int64_t channels, std::int64_t stri
       downsample(in, channels, stride) {}
 
 Tensor BasicBlock::operator()(Tensor x) {
-  Tensor h = bn2(conv2(bn1.then_relu(conv1(x))));
-  return relu(std::move(h) + downsample(std::move(x)));
+  Tensor h = conv2(bn1.then_relu(conv1(x)));
+  return bn2.then_add_relu(std::move(h), downsample(std::move(x)));
 }
 
 void BasicBlock::visit(Visitor& visitor) {
@@ -112,8 +112,8 @@ Bottleneck::Bottleneck(std::int64_t in, std::int64_t channels, std::int64_t stri
       downsample(in, 4 * channels, stride) {}
 
 Tensor Bottleneck::operator()(Tensor x) {
-  Tensor h = bn3(conv3(bn2.then_relu(conv2(bn1.then_relu(conv1(x))))));
-  return relu(std::move(h) + downsample(std::move(x)));
+  Tensor h = conv3(bn2.then_relu(conv2(bn1.then_relu(conv1(x)))));
+  return bn3.then_add_relu(std::move(h), downsample(std::move(x)));
 }
 
 void Bottleneck::visit(Visitor& visitor) {
