@@ -11,6 +11,7 @@ void fill_fast_kernels() {
   hwy::GetChosenTarget().Update(hwy::SupportedTargets());  // which the lists below then read
   fill_fast_activations();
   fill_fast_arithmetic();
+  fill_fast_attention();
   fill_fast_batch_norm();
   fill_fast_conv2d();
   fill_fast_cross_entropy();

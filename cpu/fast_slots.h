@@ -6,6 +6,7 @@ namespace reprise::cpu {
 
 void fill_fast_activations();
 void fill_fast_arithmetic();
+void fill_fast_attention();
 void fill_fast_batch_norm();
 void fill_fast_conv2d();
 void fill_fast_cross_entropy();

@@ -1,0 +1,65 @@
+#pragma once
+// How attention's fast kernels cut queries and keys into tiles.
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+
+#include "reprise/cpu/attention_mask.h"
+
+namespace reprise::cpu {
+
+inline constexpr std::int64_t kTile =
+    64;  // queries, and keys; scores lie [key][query], kTile queries to a row
+inline constexpr std::int64_t kStrip =
+    16;  // what is seen on a diagonal tile is cut into strips of as many rows
+
+inline std::int64_t tile_count(std::int64_t positions) { return (positions + kTile - 1) / kTile; }
+
+// The tile that is computed in this place: the first, the last, the second, ... so that causal work, which grows with the
+// tile, is spread evenly.
+inline std::int64_t balanced(std::int64_t place, std::int64_t tiles) {
+  return place % 2 == 0 ? place / 2 : tiles - 1 - place / 2;
+}
+
+// Queries [first_query, first_query + queries) by keys [first_key, first_key + keys). width: queries, rounded up to a
+// vector. diagonal: a key is hidden from the queries before it, and first_key == first_query.
+struct Tile {
+  std::int64_t first_query, first_key, queries, keys, width;
+  bool diagonal;
+};
+
+// Calls body(first, count) for strips of rows, or for all at once where there is no diagonal.
+template <class Body>
+void for_each_strip(std::int64_t rows, bool diagonal, Body body) {
+  const std::int64_t strip = diagonal ? kStrip : std::max<std::int64_t>(rows, 1);
+  for (std::int64_t first = 0; first < rows; first += strip) body(first, std::min(strip, rows - first));
+}
+
+// What masks and dropout of one head's scores need.
+struct ScoreContext {
+  const AttentionShape& shape;
+  const AttentionSettings& settings;
+  const ConstView& mask_values;
+  HeadMask mask;
+  std::int64_t b, h;
+
+  ScoreContext(const AttentionShape& s, const AttentionSettings& options, const ConstView& values,
+               std::int64_t batch_entry, std::int64_t head)
+      : shape(s),
+        settings(options),
+        mask_values(values),
+        mask(values, s, batch_entry, head),
+        b(batch_entry),
+        h(head) {}
+};
+
+// Bytes of scratch: q transposed, scores, the sum of v, three numbers a query; and q and dy transposed, weights,
+// gradients, two numbers a query.
+inline std::size_t forward_scratch(std::int64_t head_dim) {
+  return static_cast<std::size_t>((2 * head_dim + kTile + 3) * kTile) * sizeof(float);
+}
+inline std::size_t backward_scratch(std::int64_t head_dim) {
+  return static_cast<std::size_t>((2 * head_dim + 2 * kTile + 2) * kTile) * sizeof(float);
+}
+
+}  // namespace reprise::cpu
