@@ -220,8 +220,14 @@ void WalkRun::find_last_uses() {
   }
 }
 
+// The gradient of a leaf of 16 bits is summed in f32, and that of any other value where one summand is f32.
 void WalkRun::accumulate(Index v, Tensor more) {
   Tensor& sum = gradient(v);
+  if (tape_.value(v).leaf) more = cast(std::move(more), gradient_dtype(more.dtype()));
+  if (sum.defined() && sum.dtype() != more.dtype()) {
+    sum = cast(std::move(sum), DType::f32);
+    more = cast(std::move(more), DType::f32);
+  }
   if (!sum.defined()) {
     sum = std::move(more);
     if (accumulate_ && tape_.value(v).leaf && sole_owner(sum))
@@ -231,6 +237,12 @@ void WalkRun::accumulate(Index v, Tensor more) {
   } else {
     sum = add_gradients(std::move(sum), std::move(more));
   }
+}
+
+// Does a gradient fit the value? One of a value of 16 bits may be f32.
+bool fits(const ValueInfo& gradient, const ValueInfo& value) {
+  return gradient.shape == value.shape && gradient.device == value.device &&
+         (gradient.dtype == value.dtype || gradient.dtype == gradient_dtype(value.dtype));
 }
 
 // A gradient that arrives where the op defines none would be lost.
@@ -295,6 +307,7 @@ void WalkRun::run_backward(Index n) {
         arrived[j] = gradient(v);
       else
         arrived[j] = std::move(gradient(v));
+      if (arrived[j].defined()) arrived[j] = cast(std::move(arrived[j]), tape_.value(v).info.dtype);
     }
     if (any) {
       check_differentiable(n, arrived.span());
@@ -310,7 +323,7 @@ void WalkRun::run_backward(Index n) {
                                     gradients.size(), in));
       for (std::size_t i = 0; i < in; ++i) {
         if (!needs[i] || !gradients[i].defined()) continue;
-        if (gradients[i].info() != infos[i])
+        if (!fits(gradients[i].info(), infos[i]))
           throw UserError(fmt::format("{}: backward returned a gradient {} for input {}, which is {}",
                                       op->name(), to_string(gradients[i].info()), i, to_string(infos[i])));
         accumulate(tape_.inputs(tape_.node(n))[i], std::move(gradients[i]));
@@ -480,7 +493,11 @@ std::vector<Tensor> WalkRun::run() {
     throw;
   }
   std::vector<Tensor> results;
-  for (const Index v : wanted_values_) results.push_back(v < 0 ? Tensor() : gradient(v));
+  for (const Index v : wanted_values_) {
+    Tensor result = v < 0 ? Tensor() : gradient(v);
+    if (result.defined() && !tape_.value(v).leaf) result = cast(std::move(result), tape_.value(v).info.dtype);
+    results.push_back(std::move(result));
+  }
   return results;
 }
 

@@ -61,6 +61,7 @@ struct Op {
     Needs needs;
   };
   // One gradient per input, undefined where none is needed; without an override the op has no gradient (UserError).
+  // Of the input's dtype; of one of 16 bits f32 too, which the engine rounds where it meets another op, and keeps for a leaf.
   // `gradients` has one entry per output, undefined where none arrived.
   virtual std::vector<Tensor> backward(const Context&, std::span<const Tensor> gradients) const;
   virtual double flops(std::span<const ValueInfo>) const { return 0; }

@@ -47,7 +47,7 @@ int bench(const BenchOptions& options) {
                                      .classes = input.classes,
                                      .samples = size,
                                      .seed = options.seed});
-  const data::Batch batch = to_dtype(batch_in_order(source, 0, size), dtype);
+  const data::Batch batch = batch_in_order(source, 0, size);
 
   for (int i = 0; i < kWarmUp; ++i) training_step(model, setting, *optimizer, batch, Measure::time);
   std::size_t predicted = 0;

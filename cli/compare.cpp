@@ -134,9 +134,7 @@ int compare(const CompareOptions& options) {
     }
   }
   std::vector<data::Batch> batches;
-  for (std::int64_t i = 0; i < options.steps; ++i) {
-    batches.push_back(to_dtype(batch_in_order(source, i * size, size), dtype));
-  }
+  for (std::int64_t i = 0; i < options.steps; ++i) batches.push_back(batch_in_order(source, i * size, size));
 
   fmt::print("{} on {}, batch {}, {}, {} threads, {} steps\n\n", options.model, source.name, size,
              options.dtype, num_threads(), options.steps);

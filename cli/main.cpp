@@ -114,7 +114,9 @@ void add_train(CLI::App& root, TrainOptions& options) {
       ->type_name("N");
   app.add_flag("--augment", s.augment, "flip images at random and shift them by up to 2 pixels");
   app.add_option("--checkpoint", s.checkpoint, kCheckpointHelp)->type_name("C");
-  app.add_option("--dtype", s.dtype, "f32 or f64")->check(one_of({"f32", "f64"}))->type_name("TYPE");
+  app.add_option("--dtype", s.dtype, "f32, bf16 (with f32 masters in the optimizer) or f64")
+      ->check(one_of({"f32", "bf16", "f64"}))
+      ->type_name("TYPE");
   app.add_option("--seed", s.seed, "of weights, order and augmentation")->type_name("N");
   app.add_option("--threads", s.threads, "0: one per core")->check(at_least(0))->type_name("N");
   add_memory_limit(app, options.memory_limit);
@@ -135,7 +137,9 @@ void add_bench(CLI::App& root, BenchOptions& options) {
   app.add_option("--batch", options.batch, "samples per step; 0: as `reprise models` says")
       ->check(at_least(0))
       ->type_name("N");
-  app.add_option("--dtype", options.dtype, "f32 or f64")->check(one_of({"f32", "f64"}))->type_name("TYPE");
+  app.add_option("--dtype", options.dtype, "f32, bf16 (with f32 masters in the optimizer) or f64")
+      ->check(one_of({"f32", "bf16", "f64"}))
+      ->type_name("TYPE");
   app.add_option("--checkpoint", options.checkpoint, kCheckpointHelp)->type_name("C");
   app.add_option("--optimizer", options.optimizer,
                  "sgd (with momentum 0.9), adam or adamw; without: adamw for the GPTs, else sgd")
@@ -160,7 +164,9 @@ void add_compare(CLI::App& root, CompareOptions& options) {
   app.add_option("--batch", options.batch, "samples per step; 0: as `reprise models` says")
       ->check(at_least(0))
       ->type_name("N");
-  app.add_option("--dtype", options.dtype, "f32 or f64")->check(one_of({"f32", "f64"}))->type_name("TYPE");
+  app.add_option("--dtype", options.dtype, "f32, bf16 (with f32 masters in the optimizer) or f64")
+      ->check(one_of({"f32", "bf16", "f64"}))
+      ->type_name("TYPE");
   app.add_option("--checkpoint", options.checkpoints, "the settings besides none, with commas: block,sqrt,4")
       ->delimiter(',')
       ->type_name("C,C");

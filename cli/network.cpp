@@ -75,8 +75,9 @@ nn::Model make_network(const std::string& model, const ModelShape& shape, const 
 
 DType parse_dtype(const std::string& name) {
   if (name == "f32") return DType::f32;
+  if (name == "bf16") return DType::bf16;
   if (name == "f64") return DType::f64;
-  throw UsageError(fmt::format("--dtype: '{}' is not f32 or f64", name));
+  throw UsageError(fmt::format("--dtype: '{}' is not f32, bf16 or f64", name));
 }
 
 nn::CheckpointSetting parse_checkpoint(const std::string& text, const nn::Model& model) {

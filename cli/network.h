@@ -30,7 +30,7 @@ ModelInput default_input(const std::string& model, const ModelShape& shape);
 nn::Model make_network(const std::string& model, const ModelShape& shape, const ModelInput& input,
                        DType dtype);
 
-// "f32" or "f64": what there are kernels for. UsageError.
+// "f32", "bf16" or "f64". UsageError.
 DType parse_dtype(const std::string& name);
 
 // UsageError for an unknown setting and for more segments than the model has blocks.

@@ -53,10 +53,4 @@ data::Batch batch_in_order(const Source& source, std::int64_t first, std::int64_
   return source.get(indices);
 }
 
-data::Batch to_dtype(data::Batch batch, DType dtype) {
-  if (is_floating(batch.inputs.dtype()) && batch.inputs.dtype() != dtype)
-    batch.inputs = std::move(batch.inputs).to(dtype);
-  return batch;
-}
-
 }  // namespace reprise::cli

@@ -43,7 +43,4 @@ Source open_source(const std::string& name, data::Split split, const SourceOptio
 // The batch [first, first + count) of the samples in order, starting over at the end.
 data::Batch batch_in_order(const Source& source, std::int64_t first, std::int64_t count);
 
-// The batch for a model of this dtype: floating inputs are converted.
-data::Batch to_dtype(data::Batch batch, DType dtype);
-
 }  // namespace reprise::cli

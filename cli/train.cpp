@@ -35,15 +35,14 @@ double seconds_since(Clock::time_point start) {
 }
 
 // Of the test set, the share whose largest logit is the target's.
-double accuracy(nn::Model& model, const Source& test, DType dtype) {
+double accuracy(nn::Model& model, const Source& test) {
   const NoGrad no_grad;
   model.eval();
   std::int64_t right = 0;
   const data::Loader loader(test, {.batch_size = kTestBatch});
   for (auto [x, y] : loader.epoch(0)) {
-    const data::Batch batch = to_dtype({std::move(x), std::move(y)}, dtype);
-    const std::vector<double> logits = model(batch.inputs).to_vector();
-    const auto targets = batch.targets.read<std::int64_t>();
+    const std::vector<double> logits = model(std::move(x)).to_vector();
+    const auto targets = y.read<std::int64_t>();
     const auto classes = static_cast<std::ptrdiff_t>(model.classes());
     auto row = logits.begin();
     for (std::int64_t target : targets) {
@@ -137,16 +136,15 @@ void Training::passage() {
   const auto start = Clock::now();
   std::int64_t images = 0;
   for (auto [x, y] : loader_.epoch(position_.epoch, position_.batch)) {
-    const data::Batch batch = to_dtype({std::move(x), std::move(y)}, dtype_);
     optimizer_->set_lr(learning_rate(
         settings_.schedule, position_.step,
         {.lr = settings_.lr, .warmup = settings_.warmup, .steps = settings_.epochs * loader_.batches()}));
-    const StepFigures figures = training_step(model_, checkpoint_, *optimizer_, batch, Measure::time);
+    const StepFigures figures = training_step(model_, checkpoint_, *optimizer_, {x, y}, Measure::time);
     position_.loss_sum += figures.loss;
     ++position_.batch;
     ++position_.step;
     ++steps_run_;
-    images += batch.targets.size(0);
+    images += y.size(0);
     if (progress.due(position_.batch) || stopping())
       progress.show(position_.batch, fmt::format("loss {:.4f}  {:.0f} images/s  live {}  peak {}",
                                                  position_.loss_sum / static_cast<double>(position_.batch),
@@ -164,7 +162,7 @@ void Training::passage() {
 void Training::finish_epoch() {
   EpochResult result;
   result.loss = position_.loss_sum / static_cast<double>(loader_.batches());
-  result.test_accuracy = accuracy(model_, test_, dtype_);
+  result.test_accuracy = accuracy(model_, test_);
   position_.results.push_back(result);
   ++position_.epoch;
   position_.batch = 0;

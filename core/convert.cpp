@@ -14,12 +14,9 @@ namespace {
 
 constexpr std::int64_t kGrain = 1 << 15;
 
-template <class T>
-inline constexpr bool is_half = std::is_same_v<T, BFloat16> || std::is_same_v<T, Float16>;
-
 template <class To, class From>
 To convert_element(From from) {
-  if constexpr (is_half<From>) {
+  if constexpr (is_half(dtype_of<From>)) {
     return convert_element<To>(to_float(from));
   } else if constexpr (std::is_same_v<To, BFloat16>) {
     return to_bfloat16(static_cast<float>(from));

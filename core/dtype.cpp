@@ -41,17 +41,6 @@ DType dtype_from_string(std::string_view name) {
   throw UserError(fmt::format("there is no dtype \"{}\"; the dtypes are {}", name, known));
 }
 
-// Adding just under half a unit of the last kept place, plus that place's bit, rounds to nearest even; the carry moves
-// into the exponent by itself, up to infinity.
-BFloat16 to_bfloat16(float value) {
-  const std::uint32_t bits = std::bit_cast<std::uint32_t>(value);
-  if (value != value)
-    return {static_cast<std::uint16_t>((bits >> 16) | 0x0040U)};  // a quiet nan of the same sign
-  return {static_cast<std::uint16_t>((bits + 0x7FFFU + ((bits >> 16) & 1U)) >> 16)};
-}
-
-float to_float(BFloat16 value) { return std::bit_cast<float>(static_cast<std::uint32_t>(value.bits) << 16); }
-
 Float16 to_float16(float value) {
   const std::uint32_t bits = std::bit_cast<std::uint32_t>(value);
   const std::uint32_t sign = (bits >> 16) & 0x8000U;

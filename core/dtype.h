@@ -1,6 +1,7 @@
 #pragma once
-// Element types. Arithmetic kernels exist for f32 and f64; bf16 and f16 are stored and converted; i32, i64, u8
-// and boolean (one byte, 0 or 1) hold indices, images and masks.
+// Element types. Kernels compute in f32 and f64; bf16 and f16 are stored, and computed with in f32. i32, i64, u8 and
+// boolean (one byte, 0 or 1) hold indices, images and masks.
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <string_view>
@@ -34,6 +35,12 @@ constexpr bool is_floating(DType dtype) {
   return dtype == DType::f32 || dtype == DType::f64 || dtype == DType::bf16 || dtype == DType::f16;
 }
 
+// bf16 or f16: kernels read such elements into f32 and round what they write.
+constexpr bool is_half(DType dtype) { return dtype == DType::bf16 || dtype == DType::f16; }
+
+// Of a leaf's gradient: f32 for a leaf of 16 bits, so that sums over uses and steps are not rounded.
+constexpr DType gradient_dtype(DType dtype) { return is_half(dtype) ? DType::f32 : dtype; }
+
 // "f32", "bf16", "bool", ...
 std::string_view to_string(DType dtype);
 
@@ -47,10 +54,20 @@ struct BFloat16 {
 struct Float16 {
   std::uint16_t bits;
 };
-BFloat16 to_bfloat16(float value);
 Float16 to_float16(float value);
-float to_float(BFloat16 value);
 float to_float(Float16 value);
+
+// Adding just under half a unit of the last kept place, plus that place's bit, rounds to nearest even; the carry moves
+// into the exponent by itself, up to infinity.
+inline BFloat16 to_bfloat16(float value) {
+  const std::uint32_t bits = std::bit_cast<std::uint32_t>(value);
+  const std::uint32_t rounded = value != value ? (bits >> 16) | 0x0040U  // a quiet nan of the same sign
+                                               : (bits + 0x7FFFU + ((bits >> 16) & 1U)) >> 16;
+  return {static_cast<std::uint16_t>(rounded)};
+}
+inline float to_float(BFloat16 value) {
+  return std::bit_cast<float>(static_cast<std::uint32_t>(value.bits) << 16);
+}
 
 // The C++ type of a dtype, and back.
 template <class T>

@@ -95,10 +95,11 @@ void Tensor::set_requires_grad(bool requires_grad) const {
 Tensor Tensor::grad() const { return Tensor(gradient_of(defined_impl(*this))); }
 
 void Tensor::set_grad(Tensor gradient) const {
-  const ValueInfo& wanted = info();
+  ValueInfo wanted = info();
+  wanted.dtype = gradient_dtype(wanted.dtype);
   if (gradient.defined() && gradient.info() != wanted)
-    throw UserError(fmt::format("set_grad: the gradient of {} cannot be {}", to_string(wanted),
-                                to_string(gradient.info())));
+    throw UserError(fmt::format("set_grad: the gradient of {} cannot be {}: it must be {}", to_string(info()),
+                                to_string(gradient.info()), to_string(wanted)));
   set_gradient(*impl_, std::move(gradient).release());
 }
 

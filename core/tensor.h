@@ -101,7 +101,7 @@ class Tensor {
   // UserError for a dtype that carries no gradient and for a value made by ops (detach() it first).
   void set_requires_grad(bool requires_grad) const;
   bool is_leaf() const { return !impl_ || impl_->leaf; }
-  Tensor grad() const;                   // undefined until a backward reached this leaf
+  Tensor grad() const;  // undefined until a backward reached this leaf; f32 for a leaf of 16 bits
   void set_grad(Tensor gradient) const;  // UserError when shape or dtype differ; undefined releases it
 
   std::string_view name() const;

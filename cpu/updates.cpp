@@ -20,7 +20,15 @@ namespace reprise::cpu::HWY_NAMESPACE {
 
 inline constexpr std::int64_t kGrain = 32768;  // elements worth a thread
 
-// Calls step(update, begin, end) for parts of each parameter.
+void round_part(const View& master, const View& rounded, std::int64_t begin, std::int64_t end) {
+  const float* from = master.as<float>();
+  if (rounded.info->dtype == DType::bf16)
+    for (std::int64_t i = begin; i < end; ++i) rounded.as<BFloat16>()[i] = to_bfloat16(from[i]);
+  else
+    for (std::int64_t i = begin; i < end; ++i) rounded.as<Float16>()[i] = to_float16(from[i]);
+}
+
+// Calls step(update, begin, end) for parts of each parameter, and rounds them where they are masters.
 template <class Args, class Step>
 void for_each_part(std::span<const Args> updates, Step step) {
   std::int64_t total = 0;
@@ -30,7 +38,10 @@ void for_each_part(std::span<const Args> updates, Step step) {
     for (const Args& update : updates) {
       const std::int64_t count = update.parameter.info->shape.numel();
       const std::int64_t from = std::max(begin - first, std::int64_t{0}), to = std::min(end - first, count);
-      if (from < to) step(update, from, to);
+      if (from < to) {
+        step(update, from, to);
+        if (update.rounded.info) round_part(update.parameter, update.rounded, from, to);
+      }
       first += count;
     }
   });

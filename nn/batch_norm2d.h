@@ -2,6 +2,7 @@
 #include <cstdint>
 
 #include "reprise/nn/module.h"
+#include "reprise/ops/statistics.h"
 
 namespace reprise {
 struct BatchNormOutputs;
@@ -31,6 +32,7 @@ struct BatchNorm2d : Module {
   // relu(this(x) + residual), in one op where one exists.
   Tensor then_add_relu(Tensor x, Tensor residual);
   void visit(Visitor& visitor) override;
+  DType parameter_dtype(DType network) const override { return statistics_dtype(network); }
 
  private:
   Tensor evaluated(Tensor x) const;

@@ -2,6 +2,7 @@
 #include <cstdint>
 
 #include "reprise/nn/module.h"
+#include "reprise/ops/statistics.h"
 
 namespace reprise::nn {
 
@@ -17,6 +18,7 @@ struct LayerNorm : Module {
   explicit LayerNorm(std::int64_t width, LayerNormOptions options = {});
   Tensor operator()(Tensor x);
   void visit(Visitor& visitor) override;
+  DType parameter_dtype(DType network) const override { return statistics_dtype(network); }
 };
 
 }  // namespace reprise::nn

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <map>
+#include <unordered_map>
 #include <unordered_set>
 
 #include "reprise/autograd/op.h"
@@ -90,9 +91,19 @@ void Module::to(DType dtype) {
   if (!is_floating(dtype))
     throw UserError(
         fmt::format("Module::to(DType): {} carries no gradient; give a floating dtype", to_string(dtype)));
-  replace_all(*this, "Module::to(DType)", [dtype](const NamedState& state) {
+  std::unordered_map<const TensorImpl*, DType> others;  // parameters of modules that ask for another dtype
+  const auto ask = [&](Module& module) {
+    const DType own = module.parameter_dtype(dtype);
+    if (own == dtype) return;
+    for (const NamedState& state : named_state(module)) others.emplace(state.tensor.impl().get(), own);
+  };
+  ask(*this);
+  walk(*this, {.module = [&](std::string_view, Module& module) { ask(module); }});
+  replace_all(*this, "Module::to(DType)", [&](const NamedState& state) {
     if (!is_floating(state.tensor.dtype())) return state.tensor;
-    return state.tensor.to(state.buffer ? statistics_dtype(dtype) : dtype);
+    if (state.buffer) return state.tensor.to(statistics_dtype(dtype));
+    const auto other = others.find(state.tensor.impl().get());
+    return state.tensor.to(other == others.end() ? dtype : other->second);
   });
 }
 

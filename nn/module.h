@@ -30,6 +30,8 @@ class Module {
  public:
   virtual ~Module() = default;
   virtual void visit(Visitor& visitor) = 0;
+  // The dtype of this module's own parameters when the network is converted to `network`. Norms stay f32 (or f64).
+  virtual DType parameter_dtype(DType network) const { return network; }
 
   Module() = default;
   Module(Module&&) noexcept = default;
@@ -51,7 +53,8 @@ class Module {
   bool training() const { return training_; }
 
   // Moves or converts the parameters and buffers in place: optimizers and tied layers go on seeing them. Gradients
-  // are released. to(DType) converts floating ones; buffers, which are statistics, stay f32 for bf16 and f16.
+  // are released. to(DType) converts floating ones; for bf16 and f16, buffers (they are statistics) and the parameters of
+  // norms stay f32.
   // Make optimizers afterwards, so that their state has the same kind. UserError in a dry run.
   void to(Device device);
   void to(DType dtype);

@@ -13,7 +13,8 @@ namespace reprise {
 enum class WeightDecay { in_gradient, decoupled };
 
 struct AdamArgs {
-  View parameter;
+  View parameter;  // f32 or f64
+  View rounded;    // optional: bf16 or f16, written with what `parameter`, its master, becomes
   ConstView gradient;
   View m, v;
   double lr = 0, beta1 = 0, beta2 = 0, eps = 0, weight_decay = 0;

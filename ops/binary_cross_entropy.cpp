@@ -5,6 +5,7 @@
 #include "reprise/ops/mul.h"
 #include "reprise/ops/neg.h"
 #include "reprise/ops/sigmoid.h"
+#include "reprise/ops/statistics.h"
 #include "reprise/ops/sub.h"
 
 namespace reprise {
@@ -21,7 +22,7 @@ struct BinaryCrossEntropy final : KernelOp<BinaryCrossEntropyArgs> {
     require_same_dtype(name(), in[0], in[1]);
     require_floating(name(), in[0]);
     require_same_shape(name(), in[0], in[1]);
-    return {{Shape(), in[0].dtype, in[0].device}};
+    return {{Shape(), statistics_dtype(in[0].dtype), in[0].device}};
   }
   BinaryCrossEntropyArgs args(std::span<const ConstView> in, std::span<const View> out) const override {
     return {in[0], in[1], out[0]};
@@ -32,7 +33,8 @@ struct BinaryCrossEntropy final : KernelOp<BinaryCrossEntropyArgs> {
   }
   std::vector<Tensor> backward(const Context& context, std::span<const Tensor> gradients) const override {
     const Tensor &x = context.inputs[0], &t = context.inputs[1];
-    const Tensor g = gradients[0] * (1.0 / static_cast<double>(context.infos[0].shape.numel()));
+    const Tensor g = (gradients[0] * (1.0 / static_cast<double>(context.infos[0].shape.numel())))
+                         .to(context.infos[0].dtype);
     std::vector<Tensor> result(2);
     if (context.needs(0)) result[0] = (sigmoid(x) - t) * g;
     if (context.needs(1)) result[1] = -(x * g);

@@ -4,6 +4,7 @@
 
 #include "reprise/ops/elementwise.h"
 #include "reprise/ops/kernel_op.h"
+#include "reprise/ops/statistics.h"
 #include "reprise/ops/sum_to.h"
 
 namespace reprise {
@@ -19,7 +20,7 @@ struct ColumnSum final : KernelOp<ColumnSumArgs> {
     require_floating("column_sum", in[0]);
     if (in[0].shape.rank() < 1)
       throw UserError("column_sum: shape [] has no columns: at least one dimension is needed");
-    return {{{in[0].shape[-1]}, in[0].dtype, in[0].device}};
+    return {{{in[0].shape[-1]}, statistics_dtype(in[0].dtype), in[0].device}};
   }
   ColumnSumArgs args(std::span<const ConstView> in, std::span<const View> out) const override {
     return {in[0], out[0]};

@@ -5,6 +5,7 @@
 #include "reprise/ops/column_sum.h"
 #include "reprise/ops/elementwise.h"
 #include "reprise/ops/kernel_op.h"
+#include "reprise/ops/statistics.h"
 #include "reprise/ops/sum_to.h"
 
 namespace reprise {
@@ -177,8 +178,9 @@ struct Conv2dBackwardWeight final : KernelOp<Conv2dBackwardWeightArgs> {
     const Shape weight = weight_shape(in[0].shape, in[1].shape);
     require_gradient_shape("conv2d_backward_weight", in[0].shape,
                            output_shape("conv2d_backward_weight", in[1].shape, weight, options));
-    std::vector<ValueInfo> out = {{weight, in[0].dtype, in[0].device}};
-    if (bias) out.push_back({{weight[0]}, in[0].dtype, in[0].device});
+    const DType dtype = statistics_dtype(in[0].dtype);
+    std::vector<ValueInfo> out = {{weight, dtype, in[0].device}};
+    if (bias) out.push_back({{weight[0]}, dtype, in[0].device});
     return out;
   }
   Conv2dBackwardWeightArgs args(std::span<const ConstView> in, std::span<const View> out) const override {
@@ -189,8 +191,9 @@ struct Conv2dBackwardWeight final : KernelOp<Conv2dBackwardWeightArgs> {
   }
   Saved saves(Needs needs) const override { return saves_of_bilinear(needs); }
   std::vector<Tensor> backward(const Context& context, std::span<const Tensor> gradients) const override {
-    const Tensor& u = gradients[0];  // shaped as weight
-    const Tensor u_bias = bias ? gradients[1] : Tensor();
+    const DType dtype = context.infos[0].dtype;
+    const Tensor u = gradients[0].defined() ? gradients[0].to(dtype) : Tensor();  // shaped as weight
+    const Tensor u_bias = bias && gradients[1].defined() ? gradients[1].to(dtype) : Tensor();
     std::vector<Tensor> result(2);
     if (context.needs(0)) {
       if (u.defined())

@@ -5,6 +5,7 @@
 #include "reprise/ops/class_targets.h"
 #include "reprise/ops/elementwise.h"
 #include "reprise/ops/kernel_op.h"
+#include "reprise/ops/statistics.h"
 
 namespace reprise {
 
@@ -62,7 +63,7 @@ struct EmbeddingBackward final : KernelOp<EmbeddingBackwardArgs> {
       throw UserError(fmt::format(
           "embedding_backward: dy {} and ids {} do not fit: dy is [.., width], ids the leading shape",
           to_string(dy.shape), to_string(ids.shape)));
-    return {{{vocabulary, dy.shape[-1]}, dy.dtype, dy.device}};
+    return {{{vocabulary, dy.shape[-1]}, statistics_dtype(dy.dtype), dy.device}};
   }
   EmbeddingBackwardArgs args(std::span<const ConstView> in, std::span<const View> out) const override {
     return {in[0], in[1], out[0]};

@@ -58,6 +58,11 @@ struct ScatterAdd final : Op {
     require_index("scatter_add", in[1], shape, dim);
     return {{shape, in[0].dtype, in[0].device}};
   }
+  std::size_t workspace(std::span<const ValueInfo> in, Device device) const override {
+    const ValueInfo y = infer(in)[0];
+    return scatter_add_slot.workspace({{nullptr, &in[0]}, {nullptr, &in[1]}, {nullptr, &y}, dim}, device,
+                                      y.dtype);
+  }
   void forward(std::span<const ConstView> in, std::span<const View> out,
                std::span<std::byte> workspace) const override {
     scatter_add_slot.run({in[0], in[1], out[0], dim}, workspace, in[0].info->device, in[0].info->dtype);

@@ -6,6 +6,7 @@
 #include "reprise/ops/elementwise.h"
 #include "reprise/ops/kernel_op.h"
 #include "reprise/ops/matmul.h"
+#include "reprise/ops/statistics.h"
 
 namespace reprise {
 
@@ -73,7 +74,7 @@ struct LinearBackwardWeight final : KernelOp<LinearBackwardWeightArgs> {
       throw UserError(
           fmt::format("linear_backward_weight: dy {} and x {} do not fit: their leading extents differ",
                       to_string(dy.shape), to_string(x.shape)));
-    return {{{dy.shape[-1], x.shape[-1]}, x.dtype, x.device}};
+    return {{{dy.shape[-1], x.shape[-1]}, statistics_dtype(x.dtype), x.device}};
   }
   LinearBackwardWeightArgs args(std::span<const ConstView> in, std::span<const View> out) const override {
     return {in[0], in[1], out[0]};
@@ -85,7 +86,7 @@ struct LinearBackwardWeight final : KernelOp<LinearBackwardWeightArgs> {
     return saved;
   }
   std::vector<Tensor> backward(const Context& context, std::span<const Tensor> gradients) const override {
-    const Tensor& u = gradients[0];  // [out, in]
+    const Tensor u = gradients[0].to(context.infos[0].dtype);  // [out, in]
     std::vector<Tensor> result(2);
     if (context.needs(0)) {
       Tensor ddy = linear(context.inputs[1], u);

@@ -11,7 +11,8 @@ namespace reprise {
 
 Tensor linear(Tensor x, Tensor w, Tensor b = {});
 
-// dw = dy^T x over all rows: dy [.., out], x [.., in] with the same leading extents, dw [out, in].
+// dw = dy^T x over all rows: dy [.., out], x [.., in] with the same leading extents, dw [out, in] of statistics_dtype
+// (statistics.h): what is summed over a batch is not rounded to 16 bits.
 Tensor linear_backward_weight(Tensor dy, Tensor x);
 
 struct LinearArgs {  // rows = x.numel / in

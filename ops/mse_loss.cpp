@@ -4,6 +4,7 @@
 #include "reprise/ops/kernel_op.h"
 #include "reprise/ops/mul.h"
 #include "reprise/ops/neg.h"
+#include "reprise/ops/statistics.h"
 #include "reprise/ops/sub.h"
 
 namespace reprise {
@@ -20,7 +21,7 @@ struct MseLoss final : KernelOp<MseLossArgs> {
     require_same_dtype("mse_loss", in[0], in[1]);
     require_floating("mse_loss", in[0]);
     require_same_shape("mse_loss", in[0], in[1]);
-    return {{Shape(), in[0].dtype, in[0].device}};
+    return {{Shape(), statistics_dtype(in[0].dtype), in[0].device}};
   }
   MseLossArgs args(std::span<const ConstView> in, std::span<const View> out) const override {
     return {in[0], in[1], out[0]};
@@ -28,7 +29,7 @@ struct MseLoss final : KernelOp<MseLossArgs> {
   Saved saves(Needs) const override { return {.inputs = {0, 1}, .outputs = {}}; }
   std::vector<Tensor> backward(const Context& context, std::span<const Tensor> gradients) const override {
     const double factor = 2.0 / static_cast<double>(context.infos[0].shape.numel());
-    Tensor da = (context.inputs[0] - context.inputs[1]) * (gradients[0] * factor);
+    Tensor da = (context.inputs[0] - context.inputs[1]) * (gradients[0] * factor).to(context.infos[0].dtype);
     std::vector<Tensor> result(2);
     if (context.needs(1)) result[1] = -da;
     if (context.needs(0)) result[0] = std::move(da);

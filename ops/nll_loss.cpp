@@ -5,6 +5,7 @@
 #include "reprise/ops/class_targets.h"
 #include "reprise/ops/elementwise.h"
 #include "reprise/ops/kernel_op.h"
+#include "reprise/ops/statistics.h"
 
 namespace reprise {
 
@@ -41,7 +42,7 @@ struct NllLoss final : KernelOp<NllLossArgs> {
 
   std::vector<ValueInfo> infer(std::span<const ValueInfo> in) const override {
     require_class_targets("nll_loss", in[0], in[1]);
-    return {{Shape(), in[0].dtype, in[0].device}};
+    return {{Shape(), statistics_dtype(in[0].dtype), in[0].device}};
   }
   NllLossArgs args(std::span<const ConstView> in, std::span<const View> out) const override {
     return {in[0], in[1], out[0], kIgnoreIndex};
@@ -54,7 +55,8 @@ struct NllLoss final : KernelOp<NllLossArgs> {
   Saved saves(Needs) const override { return {.inputs = {1}, .outputs = {}}; }
   std::vector<Tensor> backward(const Context& context, std::span<const Tensor> gradients) const override {
     std::vector<Tensor> result(2);
-    result[0] = record(NllLossBackward(context.infos[0].shape[-1]), gradients[0], context.inputs[1]);
+    result[0] = record(NllLossBackward(context.infos[0].shape[-1]), gradients[0], context.inputs[1])
+                    .to(context.infos[0].dtype);
     return result;
   }
   double flops(std::span<const ValueInfo> in) const override {

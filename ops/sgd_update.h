@@ -9,7 +9,8 @@
 namespace reprise {
 
 struct SGDArgs {
-  View parameter;
+  View parameter;  // f32 or f64
+  View rounded;    // optional: bf16 or f16, written with what `parameter`, its master, becomes
   ConstView gradient;
   View momentum_buffer;  // data is null without momentum
   double lr = 0, momentum = 0, weight_decay = 0;

@@ -19,7 +19,8 @@ AdamFamily::AdamFamily(const char* name, std::vector<ParamGroup> groups, AdamOpt
       throw UserError(fmt::format("{}: beta = {} is not in [0, 1)", name, beta));
   if (!(options.eps >= 0.0))
     throw UserError(fmt::format("{}: eps = {} must not be negative", name, options.eps));
-  for (const Entry& entry : entries()) adam_slot.find(entry.parameter.device(), entry.parameter.dtype());
+  for (const Entry& entry : entries())
+    adam_slot.find(kind_of(entry.parameter).first, kind_of(entry.parameter).second);
 }
 
 void AdamFamily::step() {
@@ -28,7 +29,8 @@ void AdamFamily::step() {
   const std::vector<Update> list = updates();
   for (const auto& [entry, gradient] : list) {
     const auto t = static_cast<double>(entry->steps + 1);
-    lists[kind_of(entry->parameter)].push_back({.parameter = view_of(entry->parameter),
+    lists[kind_of(entry->parameter)].push_back({.parameter = view_of(entry->exact()),
+                                                .rounded = rounded_view(entry->parameter),
                                                 .gradient = const_view_of(gradient),
                                                 .m = view_of(entry->memory[0]),
                                                 .v = view_of(entry->memory[1]),

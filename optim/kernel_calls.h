@@ -9,10 +9,17 @@
 
 namespace reprise::optim {
 
+// Where a parameter's step is computed, and in which dtype.
 using ParameterKind = std::pair<Device, DType>;
-inline ParameterKind kind_of(const Tensor& parameter) { return {parameter.device(), parameter.dtype()}; }
+inline ParameterKind kind_of(const Tensor& parameter) {
+  return {parameter.device(), gradient_dtype(parameter.dtype())};
+}
 
 inline View view_of(const Tensor& tensor) { return {tensor.impl()->data(), &tensor.info()}; }
+// What is written beside the master; none where the parameter is exact itself.
+inline View rounded_view(const Tensor& parameter) {
+  return is_half(parameter.dtype()) ? view_of(parameter) : View{};
+}
 inline ConstView const_view_of(const Tensor& tensor) { return {tensor.impl()->data(), &tensor.info()}; }
 
 // UserError for a kind without a kernel, before any has run.

@@ -5,9 +5,12 @@
 #include <map>
 #include <unordered_set>
 
+#include "reprise/autograd/op.h"
 #include "reprise/core/dry_run.h"
 #include "reprise/core/memory.h"
 #include "reprise/core/unlisted.h"
+#include "reprise/ops/compare.h"
+#include "reprise/ops/where.h"
 
 namespace reprise::optim {
 namespace {
@@ -49,10 +52,16 @@ Optimizer::Optimizer(const char* name, std::vector<ParamGroup> groups, double lr
       if (!seen.insert(parameter.impl().get()).second)
         throw UserError(fmt::format("{}: {} is listed twice", name, describe(parameter)));
       mark_listed(parameter);
-      Entry entry{.parameter = std::move(parameter), .group = i, .memory = {}};
+      Entry entry{.parameter = std::move(parameter), .group = i, .master = {}, .memory = {}};
+      const ValueInfo& info = entry.parameter.info();
       for (std::size_t m = 0; m < memory_names_.size(); ++m)
-        entry.memory.push_back(Tensor::zeros(
-            entry.parameter.shape(), {.device = entry.parameter.device(), .dtype = entry.parameter.dtype()}));
+        entry.memory.push_back(
+            Tensor::zeros(info.shape, {.device = info.device, .dtype = gradient_dtype(info.dtype)}));
+      if (is_half(info.dtype)) {
+        const NoGrad no_grad;
+        entry.master = entry.parameter.to(DType::f32);
+        entry.rounded = entry.parameter.impl()->storage->version;
+      }
       entries_.push_back(std::move(entry));
     }
   }
@@ -80,15 +89,19 @@ std::vector<Optimizer::Update> Optimizer::updates() {
   for (Entry& entry : entries_) {
     Tensor gradient = entry.parameter.grad();
     if (!gradient.defined()) continue;
-    if (gradient.info() != entry.parameter.info())
+    ValueInfo exact = entry.parameter.info();
+    exact.dtype = gradient_dtype(exact.dtype);
+    if (gradient.info() != exact)
       throw UserError(fmt::format("{}: the gradient of {} is {}", name_, describe(entry.parameter),
                                   to_string(gradient.info())));
     for (const Tensor& memory : entry.memory)
-      if (memory.info() != entry.parameter.info())
+      if (memory.info() != exact || entry.master.defined() != is_half(entry.parameter.dtype()))
         throw UserError(
             fmt::format("{}: {} was {} when the optimizer was made; make the optimizer after the module was "
                         "moved or converted",
                         name_, describe(entry.parameter), to_string(memory.info())));
+    if (entry.master.defined() && entry.rounded != entry.parameter.impl()->storage->version)
+      follow_parameter(entry);
     const std::uint64_t walk = entry.parameter.impl()->gradient_walk;
     if (walks.empty() || walks.back() != walk) walks.push_back(walk);
     list.push_back({&entry, std::move(gradient)});
@@ -104,9 +117,35 @@ std::vector<Optimizer::Update> Optimizer::updates() {
 
 void Optimizer::count_steps(const std::vector<Update>& updates) {
   for (const Update& update : updates) {
-    ++update.entry->parameter.impl()->storage->version;
+    update.entry->rounded = ++update.entry->parameter.impl()->storage->version;
     ++update.entry->steps;
   }
+}
+
+std::vector<Tensor> Optimizer::parameters() const {
+  std::vector<Tensor> list;
+  for (const Entry& entry : entries_) list.push_back(entry.parameter);
+  return list;
+}
+
+// The elements that are not the master's any more, rounded, become the master's.
+void Optimizer::follow_parameter(Entry& entry) {
+  const NoGrad no_grad;
+  const Tensor& parameter = entry.parameter;
+  copy_bytes_of(where(equal(entry.master.to(parameter.dtype()), parameter), entry.master,
+                      parameter.to(entry.master.dtype())),
+                entry.master);
+  entry.rounded = parameter.impl()->storage->version;
+}
+
+NamedTensors Optimizer::kept() const {
+  NamedTensors list;
+  for (std::size_t i = 0; i < entries_.size(); ++i) {
+    for (std::size_t m = 0; m < memory_names_.size(); ++m)
+      list.emplace_back(fmt::format("{}.{}", memory_names_[m], i), entries_[i].memory[m]);
+    if (entries_[i].master.defined()) list.emplace_back(fmt::format("master.{}", i), entries_[i].master);
+  }
+  return list;
 }
 
 NamedTensors Optimizer::state() const {
@@ -116,13 +155,11 @@ NamedTensors Optimizer::state() const {
   for (const Entry& entry : entries_) steps.push_back(entry.steps);
   state.emplace_back("steps",
                      Tensor::from(steps, {static_cast<std::int64_t>(steps.size())}, {.dtype = DType::i64}));
-  for (std::size_t i = 0; i < entries_.size(); ++i)
-    for (std::size_t m = 0; m < memory_names_.size(); ++m) {
-      const Tensor& memory = entries_[i].memory[m];
-      Tensor copy = Tensor::empty(memory.shape(), {.device = memory.device(), .dtype = memory.dtype()});
-      if (!is_dry_run()) copy_bytes_of(memory, copy);
-      state.emplace_back(fmt::format("{}.{}", memory_names_[m], i), std::move(copy));
-    }
+  for (const auto& [name, tensor] : kept()) {
+    Tensor copy = Tensor::empty(tensor.shape(), {.device = tensor.device(), .dtype = tensor.dtype()});
+    if (!is_dry_run()) copy_bytes_of(tensor, copy);
+    state.emplace_back(name, std::move(copy));
+  }
   return state;
 }
 
@@ -144,11 +181,7 @@ void Optimizer::load_state(const NamedTensors& state) {
   const Tensor steps =
       take("steps", {{static_cast<std::int64_t>(entries_.size())}, DType::i64, Device::cpu()});
   std::vector<std::pair<Tensor, Tensor>> copies;
-  for (std::size_t i = 0; i < entries_.size(); ++i)
-    for (std::size_t m = 0; m < memory_names_.size(); ++m) {
-      const Tensor& memory = entries_[i].memory[m];
-      copies.emplace_back(take(fmt::format("{}.{}", memory_names_[m], i), memory.info()), memory);
-    }
+  for (const auto& [name, tensor] : kept()) copies.emplace_back(take(name, tensor.info()), tensor);
   for (const auto& [name, tensor] : given) problems += fmt::format("\n  unexpected: {}", name);
   if (!problems.empty())
     throw UserError(fmt::format("{}: the state does not fit these parameters:{}", name_, problems));

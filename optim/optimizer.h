@@ -5,6 +5,10 @@
 // contents refuses to read the new. It skips parameters without a gradient. When it throws, nothing has changed. In a
 // dry run it does nothing.
 //
+// A parameter of bf16 or f16 has a master in f32 here: steps, gradients and the optimizer's memory are f32, and the
+// parameter is the master rounded. Where somebody else has written elements of the parameter (loaded weights, say), the
+// master takes these over at the next step.
+//
 // A parameter of a module that got its gradient in the same backward as this optimizer's, and that neither a walk over
 // modules (Module::parameters() and the like) nor an optimizer has ever met, is a UserError at step(): a visit() lacks it.
 #include <cstddef>
@@ -39,8 +43,11 @@ class Optimizer {
   void set_lr(std::size_t group, double lr);
   double lr() const { return lr_; }
 
-  // What a resumed run needs beside the options: how often each parameter was stepped ("steps", i64) and the
-  // optimizer's memory of it ("momentum.0", ...), numbered in the order of the groups. Copies: safe to keep.
+  std::vector<Tensor> parameters() const;
+
+  // What a resumed run needs beside the options: how often each parameter was stepped ("steps", i64), the optimizer's
+  // memory of it ("momentum.0", ...) and the masters of those that have one ("master.0", ...), numbered in the order of
+  // the groups. Copies: safe to keep.
   NamedTensors state() const;
   // Copies the values in. UserError that lists names, shapes and dtypes that differ; then nothing has changed.
   void load_state(const NamedTensors& state);
@@ -50,8 +57,11 @@ class Optimizer {
   struct Entry {
     Tensor parameter;
     std::size_t group = 0;
-    std::vector<Tensor> memory;  // like the parameter, one per memory name
+    Tensor master;               // of a parameter of 16 bits; else undefined
+    std::uint32_t rounded = 0;   // the version of the parameter's storage that is the master, rounded
+    std::vector<Tensor> memory;  // shaped like the parameter, of gradient_dtype, one per memory name
     std::int64_t steps = 0;
+    const Tensor& exact() const { return master.defined() ? master : parameter; }
   };
   // An entry that has a gradient.
   struct Update {
@@ -59,7 +69,7 @@ class Optimizer {
     Tensor gradient;
   };
 
-  // Allocates, for each parameter, one tensor of zeros like it per memory name, under the tag optimizer. UserErrors:
+  // Allocates, for each parameter, its master and one tensor of zeros per memory name, under the tag optimizer. UserErrors:
   // no parameters, an undefined one, one that is no leaf or requires no gradient, one that is named twice, a setting
   // that is negative.
   Optimizer(const char* name, std::vector<ParamGroup> groups, double lr, double weight_decay,
@@ -79,6 +89,10 @@ class Optimizer {
   struct Group {
     std::optional<double> lr, weight_decay;
   };
+  // What there is to save and load, with its names.
+  NamedTensors kept() const;
+  static void follow_parameter(Entry& entry);
+
   const char* name_;
   std::vector<Entry> entries_;
   std::vector<Group> groups_;

@@ -15,7 +15,8 @@ SGD::SGD(std::vector<ParamGroup> groups, SGDOptions options)
   if (!(options.momentum >= 0.0))
     throw UserError(fmt::format("SGD: momentum = {} must not be negative", options.momentum));
   if (options.nesterov && options.momentum == 0.0) throw UserError("SGD: nesterov needs a momentum above 0");
-  for (const Entry& entry : entries()) sgd_slot.find(entry.parameter.device(), entry.parameter.dtype());
+  for (const Entry& entry : entries())
+    sgd_slot.find(kind_of(entry.parameter).first, kind_of(entry.parameter).second);
 }
 
 SGD::SGD(std::vector<Tensor> parameters, SGDOptions options)
@@ -27,7 +28,8 @@ void SGD::step() {
   const std::vector<Update> list = updates();
   for (const auto& [entry, gradient] : list)
     lists[kind_of(entry->parameter)].push_back(
-        {.parameter = view_of(entry->parameter),
+        {.parameter = view_of(entry->exact()),
+         .rounded = rounded_view(entry->parameter),
          .gradient = const_view_of(gradient),
          .momentum_buffer = entry->memory.empty() ? View{} : view_of(entry->memory[0]),
          .lr = lr_of(*entry),

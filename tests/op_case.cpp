@@ -19,6 +19,11 @@ OpInput frozen(OpInput input) {
   return input;
 }
 
+OpInput exact(OpInput input) {
+  input.exact = true;
+  return input;
+}
+
 std::function<Values(const std::vector<Values>&)> each(double (*formula)(double)) {
   return [formula](const std::vector<Values>& in) {
     Values result;
@@ -71,7 +76,8 @@ std::vector<Tensor> make_inputs(const OpCase& op_case, DType floating, std::uint
       values[i] = static_cast<double>(static_cast<float>(values[i]));
     }
     if (input.kind == OpInput::Kind::distinct) std::shuffle(values.begin(), values.end(), random);
-    const DType dtype = input.dtype == DType::f32 ? floating : input.dtype;
+    const DType wanted = input.exact ? gradient_dtype(floating) : floating;
+    const DType dtype = input.dtype == DType::f32 ? wanted : input.dtype;
     result.push_back(Tensor::from(
         values, input.shape, {.dtype = dtype, .requires_grad = input.differentiable && is_floating(dtype)}));
   }

@@ -15,13 +15,14 @@ namespace reprise::test {
 using Inputs = std::span<const Tensor>;
 using Values = std::vector<double>;  // in row-major order
 
-// How an input is made. Floating ones are f32 or f64 as the mode asks, with the same values (exact in f32).
+// How an input is made. Floating ones are f64, f32, bf16 or f16 as the mode asks, with the same values (exact in f32).
 struct OpInput {
   enum class Kind { uniform, away_from_zero, distinct, integers } kind;
   Shape shape;
   double low = -1, high = 1;
   DType dtype = DType::f32;  // f32: the mode's floating dtype
   bool differentiable = true;
+  bool exact = false;  // f32 where the mode asks for 16 bits: a norm's weight
 };
 OpInput uniform(const Shape& shape, double low = -1, double high = 1);
 // Magnitudes in [0.1, 1), of both signs: for what has a kink or a pole at 0.
@@ -33,6 +34,8 @@ OpInput integers(const Shape& shape, std::int64_t low, std::int64_t high, DType 
 OpInput mask(const Shape& shape);
 // The same input, without a gradient.
 OpInput frozen(OpInput input);
+// ... or never of 16 bits.
+OpInput exact(OpInput input);
 
 // What the case's first node saves while input `frozen` needs no gradient (-1: all differentiable ones need one).
 struct ExpectedSaves {
@@ -48,7 +51,9 @@ struct OpCase {
   std::vector<ExpectedSaves> saves = {};
   bool double_backward = true;
   bool large = false;  // enough elements for several threads; too many for every element's difference
-  double fast_tolerance = 1e-6;  // relative rms error of the fast f32 kernels, forward and gradients
+  // Relative rms errors, forward and gradients, against the plain kernels in f64: of the fast f32 kernels, of bf16's.
+  double fast_tolerance = 1e-6;
+  double bf16_tolerance = 1e-2;
 };
 
 // A formula for element-wise cases: equal shapes.

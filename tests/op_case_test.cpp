@@ -61,8 +61,8 @@ struct Result {
   std::vector<Tensor> gradients;  // undefined where an input has none
 };
 
-// The output, and the gradients of its sum with fixed weights.
-Result run(const OpCase& op_case, const std::vector<Tensor>& inputs) {
+// The output, and the gradients of its sum with fixed weights, which are rounded to `weights`.
+Result run(const OpCase& op_case, const std::vector<Tensor>& inputs, DType weights = DType::f64) {
   if (!has_gradient(op_case)) return {op_case.function(inputs), {}};
   Tape tape;
   Result result;
@@ -70,8 +70,8 @@ Result run(const OpCase& op_case, const std::vector<Tensor>& inputs) {
   std::vector<Tensor> wanted;
   for (const Tensor& input : inputs)
     if (input.requires_grad()) wanted.push_back(input);
-  result.gradients =
-      tape.gradients(result.y, wanted, {.seed = weights_like(result.y, 2), .allow_unused = true});
+  const Tensor seed = weights_like(result.y, 2).to(weights).to(result.y.dtype());
+  result.gradients = tape.gradients(result.y, wanted, {.seed = seed, .allow_unused = true});
   return result;
 }
 
@@ -209,12 +209,16 @@ TEST_CASE("op cases: the gradient's gradient is that of central differences", "[
 }
 
 TEST_CASE("op cases: a replayed region gives the same bits, and replays just what is needed", "[ops]") {
-  for (const bool plain : {true, false}) {
-    const PlainKernels kernels(plain);
+  struct Mode {
+    bool plain;
+    DType dtype;
+  };
+  for (const Mode mode : {Mode{true, DType::f32}, Mode{false, DType::f32}, Mode{false, DType::bf16}}) {
+    const PlainKernels kernels(mode.plain);
     for_each_case([&](const OpCase& op_case) {
       if (!has_gradient(op_case)) return;
-      INFO((plain ? "plain" : "fast"));
-      const std::vector<Tensor> inputs = make_inputs(op_case, DType::f32);
+      INFO((mode.plain ? "plain " : "fast ") << to_string(mode.dtype));
+      const std::vector<Tensor> inputs = make_inputs(op_case, mode.dtype);
       const Result kept = run(op_case, inputs);
       std::int64_t expected = 0, actual = 0;
       Result replayed;
@@ -324,4 +328,34 @@ TEST_CASE("op cases: the fast kernels in f32 agree with the plain ones in f64", 
         CHECK(relative_rms_error(actual.gradients[i], exact.gradients[i]) <= op_case.fast_tolerance);
     }
   });
+}
+
+// On inputs that bf16 has exactly, so that the error is the kernels'.
+TEST_CASE("op cases: bf16 agrees with the plain kernels in f64, and gradients of leaves come in f32",
+          "[ops]") {
+  for (const bool plain : {true, false})
+    for_each_case([&](const OpCase& op_case) {
+      INFO((plain ? "plain" : "fast"));
+      const std::vector<Tensor> inputs = make_inputs(op_case, DType::bf16);
+      Result exact;
+      {
+        const PlainKernels kernels;
+        std::vector<Tensor> same;
+        for (const Tensor& input : inputs) {
+          same.push_back(is_floating(input.dtype()) ? input.detach().to(DType::f64) : input);
+          if (input.requires_grad()) same.back().set_requires_grad(true);
+        }
+        exact = run(op_case, same, DType::bf16);
+      }
+      const PlainKernels kernels(plain);
+      const Result actual = run(op_case, inputs, DType::bf16);
+      CHECK(relative_rms_error(actual.y, exact.y) <= op_case.bf16_tolerance);
+      for (std::size_t i = 0; i < exact.gradients.size(); ++i) {
+        INFO("gradient " << i);
+        REQUIRE(actual.gradients[i].defined() == exact.gradients[i].defined());
+        if (!exact.gradients[i].defined()) continue;
+        CHECK(actual.gradients[i].dtype() == DType::f32);
+        CHECK(relative_rms_error(actual.gradients[i], exact.gradients[i]) <= op_case.bf16_tolerance);
+      }
+    });
 }

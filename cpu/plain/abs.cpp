@@ -21,8 +21,8 @@ void abs_backward(const GradientArgs& args, std::span<std::byte>) {
 }  // namespace
 
 void fill_abs() {
-  fill_floating(abs_slot, abs<float>, abs<double>);
-  fill_floating(abs_backward_slot, abs_backward<float>, abs_backward<double>);
+  fill_any_floating(abs_slot, abs<float>, abs<double>);
+  fill_any_floating(abs_backward_slot, abs_backward<float>, abs_backward<double>);
 }
 
 }  // namespace reprise::cpu

@@ -34,7 +34,12 @@ void step(const AdamArgs& args) {
 
 template <class T>
 void run(const UpdateListArgs<AdamArgs>& args, std::span<std::byte>) {
-  for (const AdamArgs& update : args.updates) step<T>(update);
+  for (const AdamArgs& update : args.updates) {
+    step<T>(update);
+    if (update.rounded.info)
+      convert(update.parameter.data, DType::f32, update.rounded.data, update.rounded.info->dtype,
+              update.parameter.info->shape.numel());
+  }
 }
 
 }  // namespace

@@ -79,6 +79,9 @@ void fill_adaptive_avg_pool2d() {
   fill_floating(adaptive_avg_pool2d_slot, adaptive_avg_pool2d<float>, adaptive_avg_pool2d<double>);
   fill_floating(adaptive_avg_pool2d_backward_slot, adaptive_avg_pool2d_backward<float>,
                 adaptive_avg_pool2d_backward<double>);
+  fill_widened<adaptive_avg_pool2d_slot, &AdaptiveAvgPool2dArgs::x, &AdaptiveAvgPool2dArgs::y>();
+  fill_widened<adaptive_avg_pool2d_backward_slot, &AdaptiveAvgPool2dBackwardArgs::dy,
+               &AdaptiveAvgPool2dBackwardArgs::dx>();
 }
 
 }  // namespace reprise::cpu

@@ -20,9 +20,9 @@ void add_scalar(const ScalarArgs& args, std::span<std::byte>) {
 }  // namespace
 
 void fill_add() {
-  fill_floating(add_slot, add<float>, add<double>);
+  fill_any_floating(add_slot, add<float>, add<double>);
   fill_integers(add_slot, add<std::int32_t>, add<std::int64_t>);
-  fill_floating(add_scalar_slot, add_scalar<float>, add_scalar<double>);
+  fill_any_floating(add_scalar_slot, add_scalar<float>, add_scalar<double>);
   fill_integers(add_scalar_slot, add_scalar<std::int32_t>, add_scalar<std::int64_t>);
 }
 

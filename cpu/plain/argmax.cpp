@@ -6,20 +6,21 @@
 namespace reprise::cpu {
 namespace {
 
-template <class T>
-void argmax(const ArgmaxArgs& args, std::span<std::byte>) {
+// T: the type computed in.
+template <class T, class Stored>
+void find_greatest(const ArgmaxArgs& args) {
   const Shape& shape = args.x.info->shape;
   const std::int64_t extent = shape[args.dim];
   const std::int64_t step = contiguous_strides(shape)[static_cast<std::size_t>(args.dim)];
-  const T* x = args.x.as<T>();
+  const Stored* x = args.x.as<Stored>();
   std::int64_t* y = args.y.as<std::int64_t>();
   parallel_for(args.y.info->shape.numel(), kGrain / extent + 1, [=](std::int64_t begin, std::int64_t end) {
     for (std::int64_t i = begin; i < end; ++i) {
-      const T* from = x + i / step * step * extent + i % step;
-      T greatest = from[0];
+      const Stored* from = x + i / step * step * extent + i % step;
+      T greatest = widen(from[0]);
       y[i] = 0;
       for (std::int64_t k = 1; k < extent; ++k) {
-        const T candidate = from[k * step];
+        const T candidate = widen(from[k * step]);
         const bool found_nan = greatest != greatest;
         if (found_nan || !(candidate > greatest || candidate != candidate)) continue;
         greatest = candidate;
@@ -29,10 +30,15 @@ void argmax(const ArgmaxArgs& args, std::span<std::byte>) {
   });
 }
 
+template <class T>
+void argmax(const ArgmaxArgs& args, std::span<std::byte>) {
+  with_stored<T>(args.x.info->dtype, [&](auto stored) { find_greatest<T, decltype(stored)>(args); });
+}
+
 }  // namespace
 
 void fill_argmax() {
-  fill_floating(argmax_slot, argmax<float>, argmax<double>);
+  fill_any_floating(argmax_slot, argmax<float>, argmax<double>);
   fill_integers(argmax_slot, argmax<std::int32_t>, argmax<std::int64_t>);
 }
 

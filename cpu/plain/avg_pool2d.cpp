@@ -61,6 +61,8 @@ void avg_pool2d_backward(const AvgPool2dBackwardArgs& args, std::span<std::byte>
 void fill_avg_pool2d() {
   fill_floating(avg_pool2d_slot, avg_pool2d<float>, avg_pool2d<double>);
   fill_floating(avg_pool2d_backward_slot, avg_pool2d_backward<float>, avg_pool2d_backward<double>);
+  fill_widened<avg_pool2d_slot, &AvgPool2dArgs::x, &AvgPool2dArgs::y>();
+  fill_widened<avg_pool2d_backward_slot, &AvgPool2dBackwardArgs::dy, &AvgPool2dBackwardArgs::dx>();
 }
 
 }  // namespace reprise::cpu

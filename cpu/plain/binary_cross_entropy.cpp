@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "reprise/cpu/plain/chunked_sum.h"
+#include "reprise/cpu/plain/half.h"
 #include "reprise/cpu/plain/slots.h"
 
 namespace reprise::cpu {
@@ -32,6 +33,8 @@ void fill_binary_cross_entropy() {
                                        {binary_cross_entropy<float>, binary_cross_entropy_workspace});
   binary_cross_entropy_slot.fill_plain(DType::f64,
                                        {binary_cross_entropy<double>, binary_cross_entropy_workspace});
+  fill_widened<binary_cross_entropy_slot, &BinaryCrossEntropyArgs::logits,
+               &BinaryCrossEntropyArgs::targets>();
 }
 
 }  // namespace reprise::cpu

@@ -22,8 +22,8 @@ void clamp_backward(const ClampBackwardArgs& args, std::span<std::byte>) {
 }  // namespace
 
 void fill_clamp() {
-  fill_floating(clamp_slot, clamp<float>, clamp<double>);
-  fill_floating(clamp_backward_slot, clamp_backward<float>, clamp_backward<double>);
+  fill_any_floating(clamp_slot, clamp<float>, clamp<double>);
+  fill_any_floating(clamp_backward_slot, clamp_backward<float>, clamp_backward<double>);
 }
 
 }  // namespace reprise::cpu

@@ -22,6 +22,9 @@ void column_sum(const ColumnSumArgs& args, std::span<std::byte>) {
 
 }  // namespace
 
-void fill_column_sum() { fill_floating(column_sum_slot, column_sum<float>, column_sum<double>); }
+void fill_column_sum() {
+  fill_floating(column_sum_slot, column_sum<float>, column_sum<double>);
+  fill_widened<column_sum_slot, &ColumnSumArgs::x>();
+}
 
 }  // namespace reprise::cpu

@@ -16,7 +16,7 @@ void compare(const BinaryArgs& args, std::span<std::byte>) {
 
 template <template <class> class Compare>
 void fill(KernelSlot<BinaryArgs>& slot) {
-  fill_floating(slot, compare<float, Compare<float>>, compare<double, Compare<double>>);
+  fill_any_floating(slot, compare<float, Compare<float>>, compare<double, Compare<double>>);
   fill_integers(slot, compare<std::int32_t, Compare<std::int32_t>>,
                 compare<std::int64_t, Compare<std::int64_t>>);
   slot.fill_plain(DType::u8, {compare<std::uint8_t, Compare<std::uint8_t>>});

@@ -152,6 +152,10 @@ void fill_conv2d() {
   fill_floating(conv2d_slot, conv2d<float>, conv2d<double>);
   fill_floating(conv2d_backward_input_slot, conv2d_backward_input<float>, conv2d_backward_input<double>);
   fill_floating(conv2d_backward_weight_slot, conv2d_backward_weight<float>, conv2d_backward_weight<double>);
+  fill_widened<conv2d_slot, &Conv2dArgs::x, &Conv2dArgs::weight, &Conv2dArgs::bias, &Conv2dArgs::y>();
+  fill_widened<conv2d_backward_input_slot, &Conv2dBackwardInputArgs::dy, &Conv2dBackwardInputArgs::weight,
+               &Conv2dBackwardInputArgs::dx>();
+  fill_widened<conv2d_backward_weight_slot, &Conv2dBackwardWeightArgs::dy, &Conv2dBackwardWeightArgs::x>();
 }
 
 }  // namespace reprise::cpu

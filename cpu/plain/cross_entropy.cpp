@@ -77,6 +77,9 @@ void fill_cross_entropy() {
   cross_entropy_slot.fill_plain(DType::f32, {cross_entropy<float>, cross_entropy_workspace});
   cross_entropy_slot.fill_plain(DType::f64, {cross_entropy<double>, cross_entropy_workspace});
   fill_floating(cross_entropy_backward_slot, cross_entropy_backward<float>, cross_entropy_backward<double>);
+  fill_widened<cross_entropy_slot, &CrossEntropyArgs::logits>();
+  fill_widened<cross_entropy_backward_slot, &CrossEntropyBackwardArgs::logits,
+               &CrossEntropyBackwardArgs::dlogits>();
 }
 
 }  // namespace reprise::cpu

@@ -20,8 +20,8 @@ void rdiv(const ScalarArgs& args, std::span<std::byte>) {
 }  // namespace
 
 void fill_div() {
-  fill_floating(div_slot, div<float>, div<double>);
-  fill_floating(rdiv_slot, rdiv<float>, rdiv<double>);
+  fill_any_floating(div_slot, div<float>, div<double>);
+  fill_any_floating(rdiv_slot, rdiv<float>, rdiv<double>);
 }
 
 }  // namespace reprise::cpu

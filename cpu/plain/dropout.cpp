@@ -27,6 +27,9 @@ void dropout(const DropoutArgs& args, std::span<std::byte>) {
 
 }  // namespace
 
-void fill_dropout() { fill_floating(dropout_slot, dropout<float>, dropout<double>); }
+void fill_dropout() {
+  fill_floating(dropout_slot, dropout<float>, dropout<double>);
+  fill_widened<dropout_slot, &DropoutArgs::x, &DropoutArgs::y>();
+}
 
 }  // namespace reprise::cpu

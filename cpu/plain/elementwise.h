@@ -1,9 +1,11 @@
 #pragma once
-// The loops of the element-wise kernels. `f` is applied to each element, in the type T.
+// The loops of the element-wise kernels. `f` is applied to each element, in the type T; where T is float the elements may
+// be stored in 16 bits (half.h).
 #include <cstddef>
 #include <cstdint>
 #include <span>
 
+#include "reprise/cpu/plain/half.h"
 #include "reprise/cpu/strided_loop.h"
 #include "reprise/ops/elementwise.h"
 
@@ -17,6 +19,12 @@ template <class Args>
 void fill_floating(KernelSlot<Args>& slot, Run<Args> f32, Run<Args> f64) {
   slot.fill_plain(DType::f32, {f32});
   slot.fill_plain(DType::f64, {f64});
+}
+// ... one that is made of the loops below, and computes on bf16 and f16 too.
+template <class Args>
+void fill_any_floating(KernelSlot<Args>& slot, Run<Args> f32, Run<Args> f64) {
+  fill_floating(slot, f32, f64);
+  fill_half(slot);
 }
 // ... and for the integers that are computed with.
 template <class Args>
@@ -48,35 +56,43 @@ void with_word(DType dtype, F f) {
 // y[i] = f(x[i])
 template <class T, class F>
 void map(const ConstView& x_view, const View& y_view, F f) {
-  const T* x = x_view.as<T>();
-  T* y = y_view.as<T>();
-  parallel_for(y_view.info->shape.numel(), kGrain, [=](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t i = begin; i < end; ++i) y[i] = f(x[i]);
+  with_stored<T>(x_view.info->dtype, [&](auto stored) {
+    using Stored = decltype(stored);
+    const Stored* x = x_view.as<Stored>();
+    Stored* y = y_view.as<Stored>();
+    parallel_for(y_view.info->shape.numel(), kGrain, [=](std::int64_t begin, std::int64_t end) {
+      for (std::int64_t i = begin; i < end; ++i) y[i] = narrow<Stored>(f(widen(x[i])));
+    });
   });
 }
 
 // dx[i] = f(gradient[i], saved[i])
 template <class T, class F>
 void map(const GradientArgs& args, F f) {
-  const T* gradient = args.gradient.as<T>();
-  const T* saved = args.saved.as<T>();
-  T* dx = args.dx.as<T>();
-  parallel_for(args.dx.info->shape.numel(), kGrain, [=](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t i = begin; i < end; ++i) dx[i] = f(gradient[i], saved[i]);
+  with_stored<T>(args.dx.info->dtype, [&](auto stored) {
+    using Stored = decltype(stored);
+    const Stored* gradient = args.gradient.as<Stored>();
+    const Stored* saved = args.saved.as<Stored>();
+    Stored* dx = args.dx.as<Stored>();
+    parallel_for(args.dx.info->shape.numel(), kGrain, [=](std::int64_t begin, std::int64_t end) {
+      for (std::int64_t i = begin; i < end; ++i)
+        dx[i] = narrow<Stored>(f(widen(gradient[i]), widen(saved[i])));
+    });
   });
 }
 
-// y = f(a, b), broadcasting; R is the type of y.
-template <class T, class R = T, class F>
-void map_broadcast(const BinaryArgs& args, F f) {
+// y = f(a, b), broadcasting, for elements of these types.
+template <class Stored, class Result, class F>
+void map_broadcast_stored(const BinaryArgs& args, F f) {
   const Shape& shape = args.y.info->shape;
-  const T* a = args.a.as<T>();
-  const T* b = args.b.as<T>();
-  R* y = args.y.as<R>();
+  const Stored* a = args.a.as<Stored>();
+  const Stored* b = args.b.as<Stored>();
+  Result* y = args.y.as<Result>();
+  const auto apply = [f](Stored p, Stored q) { return narrow<Result>(f(widen(p), widen(q))); };
   const std::int64_t count = shape.numel();
   if (args.a.info->shape == shape && args.b.info->shape == shape) {
     parallel_for(count, kGrain, [=](std::int64_t begin, std::int64_t end) {
-      for (std::int64_t i = begin; i < end; ++i) y[i] = f(a[i], b[i]);
+      for (std::int64_t i = begin; i < end; ++i) y[i] = apply(a[i], b[i]);
     });
     return;
   }
@@ -84,15 +100,23 @@ void map_broadcast(const BinaryArgs& args, F f) {
       shape, {broadcast_strides(args.a.info->shape, shape), broadcast_strides(args.b.info->shape, shape)});
   if (loop.rows == 1) {  // one operand is a single element
     parallel_for(count, kGrain, [=](std::int64_t begin, std::int64_t end) {
-      for (std::int64_t i = begin; i < end; ++i) y[i] = f(a[i * loop.step(0)], b[i * loop.step(1)]);
+      for (std::int64_t i = begin; i < end; ++i) y[i] = apply(a[i * loop.step(0)], b[i * loop.step(1)]);
     });
     return;
   }
   loop.for_each_row([=](std::int64_t first, const std::array<std::int64_t, 2>& offsets) {
-    const T* row_a = a + offsets[0];
-    const T* row_b = b + offsets[1];
+    const Stored* row_a = a + offsets[0];
+    const Stored* row_b = b + offsets[1];
     for (std::int64_t i = 0; i < loop.length; ++i)
-      y[first + i] = f(row_a[i * loop.step(0)], row_b[i * loop.step(1)]);
+      y[first + i] = apply(row_a[i * loop.step(0)], row_b[i * loop.step(1)]);
+  });
+}
+// The same computing in T; R is the type of y where it is not that of a and b.
+template <class T, class R = T, class F>
+void map_broadcast(const BinaryArgs& args, F f) {
+  with_stored<T>(args.a.info->dtype, [&](auto stored) {
+    using Stored = decltype(stored);
+    map_broadcast_stored<Stored, std::conditional_t<std::is_same_v<R, T>, Stored, R>>(args, f);
   });
 }
 

@@ -7,15 +7,19 @@
 namespace reprise::cpu {
 namespace {
 
-template <class T>
-void embedding(const EmbeddingArgs& args, std::span<std::byte>) {
+template <class Word>
+void copy_rows(const EmbeddingArgs& args) {
   const std::int64_t width = args.w.info->shape[1];
   const auto* ids = args.ids.as<std::int64_t>();
-  const T* w = args.w.as<T>();
-  T* y = args.y.as<T>();
+  const Word* w = args.w.as<Word>();
+  Word* y = args.y.as<Word>();
   parallel_for(args.ids.info->shape.numel(), grain_for(width), [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t i = begin; i < end; ++i) std::copy_n(w + ids[i] * width, width, y + i * width);
   });
+}
+
+void embedding(const EmbeddingArgs& args, std::span<std::byte>) {
+  with_word(args.w.info->dtype, [&](auto word) { copy_rows<decltype(word)>(args); });
 }
 
 // Each thread owns some rows of dw and looks through all ids, so each row adds its places in their order.
@@ -39,8 +43,9 @@ void embedding_backward(const EmbeddingBackwardArgs& args, std::span<std::byte>)
 }  // namespace
 
 void fill_embedding() {
-  fill_floating(embedding_slot, embedding<float>, embedding<double>);
+  fill_every_dtype(embedding_slot, embedding);
   fill_floating(embedding_backward_slot, embedding_backward<float>, embedding_backward<double>);
+  fill_widened<embedding_backward_slot, &EmbeddingBackwardArgs::dy>();
 }
 
 }  // namespace reprise::cpu

@@ -15,6 +15,6 @@ void exp(const UnaryArgs& args, std::span<std::byte>) {
 
 }  // namespace
 
-void fill_exp() { fill_floating(exp_slot, exp<float>, exp<double>); }
+void fill_exp() { fill_any_floating(exp_slot, exp<float>, exp<double>); }
 
 }  // namespace reprise::cpu

@@ -73,6 +73,7 @@ void scatter_add(const ScatterAddArgs& args, std::span<std::byte>) {
 void fill_gather() {
   fill_every_dtype(gather_slot, gather);
   fill_floating(scatter_add_slot, scatter_add<float>, scatter_add<double>);
+  fill_widened<scatter_add_slot, &ScatterAddArgs::source, &ScatterAddArgs::y>();
 }
 
 }  // namespace reprise::cpu

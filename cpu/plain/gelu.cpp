@@ -52,8 +52,8 @@ void gelu_backward(const GeluBackwardArgs& args, std::span<std::byte>) {
 }  // namespace
 
 void fill_gelu() {
-  fill_floating(gelu_slot, gelu<float>, gelu<double>);
-  fill_floating(gelu_backward_slot, gelu_backward<float>, gelu_backward<double>);
+  fill_any_floating(gelu_slot, gelu<float>, gelu<double>);
+  fill_any_floating(gelu_backward_slot, gelu_backward<float>, gelu_backward<double>);
 }
 
 }  // namespace reprise::cpu

@@ -82,6 +82,11 @@ void layer_norm_backward(const LayerNormBackwardArgs& args, std::span<std::byte>
 void fill_layer_norm() {
   fill_floating(layer_norm_slot, layer_norm<float>, layer_norm<double>);
   fill_floating(layer_norm_backward_slot, layer_norm_backward<float>, layer_norm_backward<double>);
+  fill_widened<layer_norm_slot, &LayerNormArgs::x, &LayerNormArgs::weight, &LayerNormArgs::bias,
+               &LayerNormArgs::y>();
+  fill_widened<layer_norm_backward_slot, &LayerNormBackwardArgs::dy, &LayerNormBackwardArgs::x,
+               &LayerNormBackwardArgs::weight, &LayerNormBackwardArgs::dx, &LayerNormBackwardArgs::dweight,
+               &LayerNormBackwardArgs::dbias>();
 }
 
 }  // namespace reprise::cpu

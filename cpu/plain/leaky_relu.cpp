@@ -22,8 +22,8 @@ void leaky_relu_backward(const LeakyReluBackwardArgs& args, std::span<std::byte>
 }  // namespace
 
 void fill_leaky_relu() {
-  fill_floating(leaky_relu_slot, leaky_relu<float>, leaky_relu<double>);
-  fill_floating(leaky_relu_backward_slot, leaky_relu_backward<float>, leaky_relu_backward<double>);
+  fill_any_floating(leaky_relu_slot, leaky_relu<float>, leaky_relu<double>);
+  fill_any_floating(leaky_relu_backward_slot, leaky_relu_backward<float>, leaky_relu_backward<double>);
 }
 
 }  // namespace reprise::cpu

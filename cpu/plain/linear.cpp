@@ -37,6 +37,8 @@ void linear_backward_weight(const LinearBackwardWeightArgs& args, std::span<std:
 void fill_linear() {
   fill_floating(linear_slot, linear<float>, linear<double>);
   fill_floating(linear_backward_weight_slot, linear_backward_weight<float>, linear_backward_weight<double>);
+  fill_widened<linear_slot, &LinearArgs::x, &LinearArgs::w, &LinearArgs::b, &LinearArgs::y>();
+  fill_widened<linear_backward_weight_slot, &LinearBackwardWeightArgs::dy, &LinearBackwardWeightArgs::x>();
 }
 
 }  // namespace reprise::cpu

@@ -15,6 +15,6 @@ void log(const UnaryArgs& args, std::span<std::byte>) {
 
 }  // namespace
 
-void fill_log() { fill_floating(log_slot, log<float>, log<double>); }
+void fill_log() { fill_any_floating(log_slot, log<float>, log<double>); }
 
 }  // namespace reprise::cpu

@@ -30,6 +30,9 @@ void matmul(const MatmulArgs& args, std::span<std::byte>) {
 
 }  // namespace
 
-void fill_matmul() { fill_floating(matmul_slot, matmul<float>, matmul<double>); }
+void fill_matmul() {
+  fill_floating(matmul_slot, matmul<float>, matmul<double>);
+  fill_widened<matmul_slot, &MatmulArgs::a, &MatmulArgs::b, &MatmulArgs::y>();
+}
 
 }  // namespace reprise::cpu

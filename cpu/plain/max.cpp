@@ -14,26 +14,32 @@ template <class T>
 void max(const MaxArgs& args, std::span<std::byte>) {
   constexpr T lowest = std::numeric_limits<T>::has_infinity ? -std::numeric_limits<T>::infinity()
                                                             : std::numeric_limits<T>::lowest();
-  reduce(
-      args.x.as<T>(), args.y.as<T>(), args.x.info->shape, args.kept, lowest,
-      [](T a, T b) { return b > a || b != b ? b : a; }, [](T result) { return result; });
+  const auto combine = [](T a, T b) { return b > a || b != b ? b : a; };
+  with_stored<T>(args.x.info->dtype, [&](auto stored) {
+    using Stored = decltype(stored);
+    reduce(args.x.as<Stored>(), args.y.as<Stored>(), args.x.info->shape, args.kept, lowest, combine,
+           [](T result) { return result; });
+  });
 }
 
 template <class T>
 void min(const MaxArgs& args, std::span<std::byte>) {
   constexpr T highest = std::numeric_limits<T>::has_infinity ? std::numeric_limits<T>::infinity()
                                                              : std::numeric_limits<T>::max();
-  reduce(
-      args.x.as<T>(), args.y.as<T>(), args.x.info->shape, args.kept, highest,
-      [](T a, T b) { return b < a || b != b ? b : a; }, [](T result) { return result; });
+  const auto combine = [](T a, T b) { return b < a || b != b ? b : a; };
+  with_stored<T>(args.x.info->dtype, [&](auto stored) {
+    using Stored = decltype(stored);
+    reduce(args.x.as<Stored>(), args.y.as<Stored>(), args.x.info->shape, args.kept, highest, combine,
+           [](T result) { return result; });
+  });
 }
 
 }  // namespace
 
 void fill_max() {
-  fill_floating(max_slot, max<float>, max<double>);
+  fill_any_floating(max_slot, max<float>, max<double>);
   fill_integers(max_slot, max<std::int32_t>, max<std::int64_t>);
-  fill_floating(min_slot, min<float>, min<double>);
+  fill_any_floating(min_slot, min<float>, min<double>);
   fill_integers(min_slot, min<std::int32_t>, min<std::int64_t>);
 }
 

@@ -88,6 +88,8 @@ void max_pool2d_backward(const MaxPool2dBackwardArgs& args, std::span<std::byte>
 void fill_max_pool2d() {
   fill_floating(max_pool2d_slot, max_pool2d<float>, max_pool2d<double>);
   fill_floating(max_pool2d_backward_slot, max_pool2d_backward<float>, max_pool2d_backward<double>);
+  fill_widened<max_pool2d_slot, &MaxPool2dArgs::x, &MaxPool2dArgs::y>();
+  fill_widened<max_pool2d_backward_slot, &MaxPool2dBackwardArgs::dy, &MaxPool2dBackwardArgs::dx>();
 }
 
 }  // namespace reprise::cpu

@@ -20,9 +20,9 @@ void minimum(const BinaryArgs& args, std::span<std::byte>) {
 }  // namespace
 
 void fill_maximum() {
-  fill_floating(maximum_slot, maximum<float>, maximum<double>);
+  fill_any_floating(maximum_slot, maximum<float>, maximum<double>);
   fill_integers(maximum_slot, maximum<std::int32_t>, maximum<std::int64_t>);
-  fill_floating(minimum_slot, minimum<float>, minimum<double>);
+  fill_any_floating(minimum_slot, minimum<float>, minimum<double>);
   fill_integers(minimum_slot, minimum<std::int32_t>, minimum<std::int64_t>);
 }
 

@@ -1,6 +1,7 @@
 #include "reprise/ops/mse_loss.h"
 
 #include "reprise/cpu/plain/chunked_sum.h"
+#include "reprise/cpu/plain/half.h"
 #include "reprise/cpu/plain/slots.h"
 
 namespace reprise::cpu {
@@ -28,6 +29,7 @@ std::size_t mse_loss_workspace(const MseLossArgs& args) {
 void fill_mse_loss() {
   mse_loss_slot.fill_plain(DType::f32, {mse_loss<float>, mse_loss_workspace});
   mse_loss_slot.fill_plain(DType::f64, {mse_loss<double>, mse_loss_workspace});
+  fill_widened<mse_loss_slot, &MseLossArgs::a, &MseLossArgs::b>();
 }
 
 }  // namespace reprise::cpu

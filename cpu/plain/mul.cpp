@@ -20,9 +20,9 @@ void mul_scalar(const ScalarArgs& args, std::span<std::byte>) {
 }  // namespace
 
 void fill_mul() {
-  fill_floating(mul_slot, mul<float>, mul<double>);
+  fill_any_floating(mul_slot, mul<float>, mul<double>);
   fill_integers(mul_slot, mul<std::int32_t>, mul<std::int64_t>);
-  fill_floating(mul_scalar_slot, mul_scalar<float>, mul_scalar<double>);
+  fill_any_floating(mul_scalar_slot, mul_scalar<float>, mul_scalar<double>);
   fill_integers(mul_scalar_slot, mul_scalar<std::int32_t>, mul_scalar<std::int64_t>);
 }
 

@@ -14,7 +14,7 @@ void neg(const UnaryArgs& args, std::span<std::byte>) {
 }  // namespace
 
 void fill_neg() {
-  fill_floating(neg_slot, neg<float>, neg<double>);
+  fill_any_floating(neg_slot, neg<float>, neg<double>);
   fill_integers(neg_slot, neg<std::int32_t>, neg<std::int64_t>);
 }
 

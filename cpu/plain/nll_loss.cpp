@@ -41,6 +41,7 @@ void nll_loss_backward(const NllLossBackwardArgs& args, std::span<std::byte>) {
 void fill_nll_loss() {
   fill_floating(nll_loss_slot, nll_loss<float>, nll_loss<double>);
   fill_floating(nll_loss_backward_slot, nll_loss_backward<float>, nll_loss_backward<double>);
+  fill_widened<nll_loss_slot, &NllLossArgs::log_probabilities>();
 }
 
 }  // namespace reprise::cpu

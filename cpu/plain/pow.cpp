@@ -16,6 +16,6 @@ void pow(const ScalarArgs& args, std::span<std::byte>) {
 
 }  // namespace
 
-void fill_pow() { fill_floating(pow_slot, pow<float>, pow<double>); }
+void fill_pow() { fill_any_floating(pow_slot, pow<float>, pow<double>); }
 
 }  // namespace reprise::cpu

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "reprise/cpu/plain/half.h"
 #include "reprise/cpu/strided_loop.h"
 
 namespace reprise::cpu {
@@ -67,9 +68,10 @@ Accumulator combine_run(const T* x, std::int64_t count, Accumulator initial, Com
   std::int64_t i = 0;
   for (; i + kLanes <= count; i += kLanes)
     for (std::size_t lane = 0; lane < kLanes; ++lane)
-      lanes[lane] = combine(lanes[lane], static_cast<Accumulator>(x[i + static_cast<std::int64_t>(lane)]));
+      lanes[lane] =
+          combine(lanes[lane], static_cast<Accumulator>(widen(x[i + static_cast<std::int64_t>(lane)])));
   for (std::size_t lane = 0; i < count; ++i, ++lane)
-    lanes[lane] = combine(lanes[lane], static_cast<Accumulator>(x[i]));
+    lanes[lane] = combine(lanes[lane], static_cast<Accumulator>(widen(x[i])));
   Accumulator result = initial;
   for (const Accumulator& lane : lanes) result = combine(result, lane);
   return result;
@@ -82,7 +84,7 @@ void reduce(const T* x, T* y, const Shape& x_shape, const Shape& kept_shape, Acc
             Combine combine, Finish finish) {
   const ReductionShape shape(x_shape, kept_shape);
   if (x_shape.numel() == 0) {
-    std::fill_n(y, kept_shape.numel(), finish(initial));
+    std::fill_n(y, kept_shape.numel(), narrow<T>(finish(initial)));
     return;
   }
 
@@ -98,7 +100,7 @@ void reduce(const T* x, T* y, const Shape& x_shape, const Shape& kept_shape, Acc
     });
     Accumulator result = initial;
     for (std::int64_t c = 0; c < chunks; ++c) result = combine(result, partial[static_cast<std::size_t>(c)]);
-    y[0] = finish(result);
+    y[0] = narrow<T>(finish(result));
     return;
   }
 
@@ -110,7 +112,7 @@ void reduce(const T* x, T* y, const Shape& x_shape, const Shape& kept_shape, Acc
         Accumulator result = initial;
         for (std::int64_t r = 0; r < shape.reduced.count; ++r)
           result = combine(result, combine_run(from + shape.reduced.offset(r), shape.run, initial, combine));
-        y[i] = finish(result);
+        y[i] = narrow<T>(finish(result));
       }
     });
     return;
@@ -130,11 +132,11 @@ void reduce(const T* x, T* y, const Shape& x_shape, const Shape& kept_shape, Acc
         const T* row = from + shape.reduced.offset(r);
         for (std::int64_t c = 0; c < columns; ++c) {
           Accumulator& result = results[static_cast<std::size_t>(c)];
-          result = combine(result, static_cast<Accumulator>(row[c]));
+          result = combine(result, static_cast<Accumulator>(widen(row[c])));
         }
       }
       for (std::int64_t c = 0; c < columns; ++c)
-        y[outer * shape.run + first + c] = finish(results[static_cast<std::size_t>(c)]);
+        y[outer * shape.run + first + c] = narrow<T>(finish(results[static_cast<std::size_t>(c)]));
     }
   });
 }

@@ -19,8 +19,8 @@ void relu_backward(const GradientArgs& args, std::span<std::byte>) {
 }  // namespace
 
 void fill_relu() {
-  fill_floating(relu_slot, relu<float>, relu<double>);
-  fill_floating(relu_backward_slot, relu_backward<float>, relu_backward<double>);
+  fill_any_floating(relu_slot, relu<float>, relu<double>);
+  fill_any_floating(relu_backward_slot, relu_backward<float>, relu_backward<double>);
 }
 
 }  // namespace reprise::cpu

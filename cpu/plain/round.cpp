@@ -15,6 +15,6 @@ void round(const UnaryArgs& args, std::span<std::byte>) {
 
 }  // namespace
 
-void fill_round() { fill_floating(round_slot, round<float>, round<double>); }
+void fill_round() { fill_any_floating(round_slot, round<float>, round<double>); }
 
 }  // namespace reprise::cpu

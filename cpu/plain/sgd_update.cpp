@@ -29,7 +29,12 @@ void step(const SGDArgs& args) {
 
 template <class T>
 void run(const UpdateListArgs<SGDArgs>& args, std::span<std::byte>) {
-  for (const SGDArgs& update : args.updates) step<T>(update);
+  for (const SGDArgs& update : args.updates) {
+    step<T>(update);
+    if (update.rounded.info)
+      convert(update.parameter.data, DType::f32, update.rounded.data, update.rounded.info->dtype,
+              update.parameter.info->shape.numel());
+  }
 }
 
 }  // namespace

@@ -21,8 +21,8 @@ void sigmoid_backward(const GradientArgs& args, std::span<std::byte>) {
 }  // namespace
 
 void fill_sigmoid() {
-  fill_floating(sigmoid_slot, sigmoid<float>, sigmoid<double>);
-  fill_floating(sigmoid_backward_slot, sigmoid_backward<float>, sigmoid_backward<double>);
+  fill_any_floating(sigmoid_slot, sigmoid<float>, sigmoid<double>);
+  fill_any_floating(sigmoid_backward_slot, sigmoid_backward<float>, sigmoid_backward<double>);
 }
 
 }  // namespace reprise::cpu

@@ -24,8 +24,8 @@ void silu_backward(const GradientArgs& args, std::span<std::byte>) {
 }  // namespace
 
 void fill_silu() {
-  fill_floating(silu_slot, silu<float>, silu<double>);
-  fill_floating(silu_backward_slot, silu_backward<float>, silu_backward<double>);
+  fill_any_floating(silu_slot, silu<float>, silu<double>);
+  fill_any_floating(silu_backward_slot, silu_backward<float>, silu_backward<double>);
 }
 
 }  // namespace reprise::cpu

@@ -64,6 +64,9 @@ void softmax_backward(const SoftmaxBackwardArgs& args, std::span<std::byte>) {
 void fill_softmax() {
   fill_floating(softmax_slot, softmax<float>, softmax<double>);
   fill_floating(softmax_backward_slot, softmax_backward<float>, softmax_backward<double>);
+  fill_widened<softmax_slot, &SoftmaxArgs::x, &SoftmaxArgs::y>();
+  fill_widened<softmax_backward_slot, &SoftmaxBackwardArgs::dy, &SoftmaxBackwardArgs::y,
+               &SoftmaxBackwardArgs::dx>();
 }
 
 }  // namespace reprise::cpu

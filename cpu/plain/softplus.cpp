@@ -15,6 +15,6 @@ void softplus(const UnaryArgs& args, std::span<std::byte>) {
 
 }  // namespace
 
-void fill_softplus() { fill_floating(softplus_slot, softplus<float>, softplus<double>); }
+void fill_softplus() { fill_any_floating(softplus_slot, softplus<float>, softplus<double>); }
 
 }  // namespace reprise::cpu

@@ -15,6 +15,6 @@ void sqrt(const UnaryArgs& args, std::span<std::byte>) {
 
 }  // namespace
 
-void fill_sqrt() { fill_floating(sqrt_slot, sqrt<float>, sqrt<double>); }
+void fill_sqrt() { fill_any_floating(sqrt_slot, sqrt<float>, sqrt<double>); }
 
 }  // namespace reprise::cpu

@@ -20,9 +20,9 @@ void rsub(const ScalarArgs& args, std::span<std::byte>) {
 }  // namespace
 
 void fill_sub() {
-  fill_floating(sub_slot, sub<float>, sub<double>);
+  fill_any_floating(sub_slot, sub<float>, sub<double>);
   fill_integers(sub_slot, sub<std::int32_t>, sub<std::int64_t>);
-  fill_floating(rsub_slot, rsub<float>, rsub<double>);
+  fill_any_floating(rsub_slot, rsub<float>, rsub<double>);
   fill_integers(rsub_slot, rsub<std::int32_t>, rsub<std::int64_t>);
 }
 

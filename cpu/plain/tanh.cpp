@@ -21,8 +21,8 @@ void tanh_backward(const GradientArgs& args, std::span<std::byte>) {
 }  // namespace
 
 void fill_tanh() {
-  fill_floating(tanh_slot, tanh<float>, tanh<double>);
-  fill_floating(tanh_backward_slot, tanh_backward<float>, tanh_backward<double>);
+  fill_any_floating(tanh_slot, tanh<float>, tanh<double>);
+  fill_any_floating(tanh_backward_slot, tanh_backward<float>, tanh_backward<double>);
 }
 
 }  // namespace reprise::cpu

@@ -11,7 +11,19 @@ Model::Model(std::string name, SampleInfo input, std::int64_t classes, std::uniq
       classes_(classes),
       stem_(std::move(stem)),
       blocks_(std::move(blocks)),
-      head_(std::move(head)) {}
+      head_(std::move(head)) {
+  struct First : Visitor {
+    Tensor found;
+    using Visitor::operator();
+    void operator()(std::string_view, Tensor& parameter) override {
+      if (!found.defined()) found = parameter;
+    }
+    void operator()(std::string_view, Module& module) override { module.visit(*this); }
+    void buffer(std::string_view, Tensor&) override {}
+  } first;
+  visit(first);
+  first_parameter_ = std::move(first.found);
+}
 
 Tensor Model::run_blocks(std::int64_t first, std::int64_t last, Tensor x) {
   for (std::int64_t i = first; i < last; ++i) {
@@ -59,6 +71,7 @@ std::vector<SummaryPart> Model::parts(CheckpointSetting setting) {
 }
 
 Tensor Model::operator()(Tensor x, CheckpointSetting setting) {
+  if (is_floating(x.dtype()) && first_parameter_.defined()) x = std::move(x).to(first_parameter_.dtype());
   for (const SummaryPart& part : parts(setting)) x = part.call(std::move(x));
   return x;
 }

@@ -34,8 +34,9 @@ class Model : public Module {
   Model(std::string name, SampleInfo input, std::int64_t classes, std::unique_ptr<ModelBlock> stem,
         std::vector<NamedBlock> blocks, std::unique_ptr<ModelBlock> head);
 
-  // x [batch, ..input_shape()], the result [batch, classes()], or of tokens [batch, tokens, classes()]: logits. A block's own policy (enable_checkpointing)
-  // holds besides the setting. UserError for more segments than blocks.
+  // x [batch, ..input_shape()], the result [batch, classes()], or of tokens [batch, tokens, classes()]: logits. Floating
+  // samples of another dtype than the model's first parameter are cast to it, on the tape. A block's own policy
+  // (enable_checkpointing) holds besides the setting. UserError for more segments than blocks.
   Tensor operator()(Tensor x, CheckpointSetting setting = {});
   void visit(Visitor& visitor) override;
 
@@ -54,6 +55,7 @@ class Model : public Module {
   std::string name_;
   SampleInfo input_;
   std::int64_t classes_;
+  Tensor first_parameter_;
   std::unique_ptr<ModelBlock> stem_;
   std::vector<NamedBlock> blocks_;
   std::unique_ptr<ModelBlock> head_;
