@@ -25,9 +25,7 @@ bool sole_owner(const Tensor& t) {
 
 void add_in_place(const Tensor& to, const Tensor& more) {
   if (is_dry_run()) return;
-  const ConstView sum{to.impl()->data(), &to.info()};
-  add_same_slot.run({sum, {more.impl()->data(), &more.info()}, {to.impl()->data(), &to.info()}}, {},
-                    to.device(), to.dtype());
+  add_gradients_into({to.impl()->data(), &to.info()}, {more.impl()->data(), &more.info()});
 }
 
 Tensor copy_as_gradient(const Tensor& from) {

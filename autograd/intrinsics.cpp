@@ -1,5 +1,6 @@
 #include "reprise/autograd/intrinsics.h"
 
+#include "reprise/autograd/tape_state.h"
 #include "reprise/core/dry_run.h"
 
 namespace reprise {
@@ -69,6 +70,13 @@ Tensor add_gradients(Tensor a, Tensor b) {
 Tensor cast(Tensor x, DType dtype) {
   if (x.dtype() == dtype) return x;
   return record(Cast(dtype), std::move(x));
+}
+
+void add_gradients_into(const View& to, const ConstView& more) {
+  static const AddGradients op;
+  const std::array<ConstView, 2> in = {ConstView{to.data, to.info}, more};
+  const std::array<ValueInfo, 2> infos = {*to.info, *more.info};
+  run_forward(op, in, {&to, 1}, infos);
 }
 
 void copy_bytes(const ConstView& from, const View& to) {

@@ -25,6 +25,8 @@ Tensor ones_like(const ValueInfo& info);  // not recorded
 Tensor add_gradients(Tensor a, Tensor b);
 // The elements converted (ops/cast.h); x itself where the dtype is the same. Its gradient is cast back.
 Tensor cast(Tensor x, DType dtype);
+// The same in place: to = to + more, of one dtype.
+void add_gradients_into(const View& to, const ConstView& more);
 // Same bytes, same device.
 void copy_bytes(const ConstView& from, const View& to);
 

@@ -2,15 +2,21 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <chrono>
+#include <utility>
 
 #include "reprise/autograd/inline_buffer.h"
 #include "reprise/autograd/op.h"
+#include "reprise/autograd/op_timer.h"
 #include "reprise/autograd/tape_state.h"
 #include "reprise/core/dry_run.h"
 #include "reprise/core/error.h"
+#include "reprise/core/thread_local.h"
 
 namespace reprise {
 namespace {
+
+REPRISE_HOT_THREAD_LOCAL OpTimer* op_timer = nullptr;
 
 void check_inputs(const Op& op, const std::vector<Tensor>& inputs) {
   for (std::size_t i = 0; i < inputs.size(); ++i) {
@@ -59,10 +65,17 @@ void run_forward(const Op& op, std::span<const ConstView> in, std::span<const Vi
   const Device device = !infos.empty() ? infos[0].device : out[0].info->device;
   const Ref<Storage> workspace = allocate_workspace(op, infos, device);
   if (is_dry_run()) return;
-  op.forward(in, out,
-             workspace ? std::span<std::byte>(static_cast<std::byte*>(workspace->data), workspace->bytes)
-                       : std::span<std::byte>());
+  const auto bytes = workspace
+                         ? std::span<std::byte>(static_cast<std::byte*>(workspace->data), workspace->bytes)
+                         : std::span<std::byte>();
+  if (!op_timer) return op.forward(in, out, bytes);
+  const auto start = std::chrono::steady_clock::now();
+  op.forward(in, out, bytes);
+  op_timer->ran(op, in, out, std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
 }
+
+TimedOps::TimedOps(OpTimer& timer) : previous_(std::exchange(op_timer, &timer)) {}
+TimedOps::~TimedOps() { op_timer = previous_; }
 
 std::vector<Tensor> record(std::shared_ptr<const Op> op, std::vector<Tensor> inputs) {
   TapeState* const tape = recording_tape();

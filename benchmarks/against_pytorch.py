@@ -1,11 +1,13 @@
 #!/usr/bin/env python3
 """Times training steps of Reprise and of PyTorch in turn, and prints the ratio of each pair.
 
-  benchmarks/against_pytorch.py [--models mlp,lenet,...] [--pairs 7] [--checkpoint none] [--reprise build/bin/reprise]
+  benchmarks/against_pytorch.py [--models mlp,resnet50:bf16,...] [--pairs 7] [--checkpoint none]
+                                [--reprise build/release/bin/reprise]
 
 A pair is `reprise bench` and then the same model in PyTorch (benchmarks/torch_step.py), each the median of some steps
 after two that are not counted; the figure is the median over the pairs of ours / PyTorch's, so that slow changes of the
-machine cancel. Where other processes took more than 5 % of a core meanwhile, the load is printed: measure again.
+machine cancel. With :bf16 a model is converted here (f32 masters in the optimizer) and runs under autocast there. Where
+other processes took more than 5 % of a core meanwhile, the load is printed: measure again.
 Needs PyTorch (pip install torch --index-url https://download.pytorch.org/whl/cpu)."""
 import argparse
 import json
@@ -16,7 +18,7 @@ import subprocess
 import sys
 import time
 
-STEPS = {"mlp": 500, "lenet": 40, "resnet18": 3, "resnet50": 2, "resnet152": 1, "chain": 2}
+STEPS = {"mlp": 500, "lenet": 40, "resnet18": 3, "resnet50": 2, "resnet152": 1, "chain": 2, "gpt": 2}
 TICK = os.sysconf("SC_CLK_TCK")
 
 
@@ -51,7 +53,7 @@ class Load:
 def main():
     here = pathlib.Path(__file__).resolve().parent
     parser = argparse.ArgumentParser()
-    parser.add_argument("--models", default="mlp,lenet,resnet18,resnet50,chain")
+    parser.add_argument("--models", default="mlp,lenet,resnet18,resnet50,resnet50:bf16,chain,gpt,gpt:bf16")
     parser.add_argument("--pairs", type=int, default=7)
     parser.add_argument("--steps", type=int, help="timed in each half of a pair")
     parser.add_argument("--checkpoint", choices=("none", "block", "sqrt"), default="none")
@@ -64,8 +66,10 @@ def main():
         sys.exit("against_pytorch.py: PyTorch is not installed (see --help)")
     ratios = {}
     for model in options.models.split(","):
-        steps = options.steps or STEPS.get(model, 3)
-        common = ["--model", model, "--checkpoint", options.checkpoint, "--threads", str(options.threads)]
+        name, _, dtype = model.partition(":")
+        steps = options.steps or STEPS.get(name, 3)
+        common = ["--model", name, "--dtype", dtype or "f32", "--checkpoint", options.checkpoint,
+                  "--threads", str(options.threads)]
         peer = subprocess.Popen([sys.executable, str(here / "torch_step.py"), *common], stdin=subprocess.PIPE,
                                 stdout=subprocess.PIPE, text=True)
 
@@ -86,12 +90,12 @@ def main():
             others = load.others()
             pairs.append(pair)
             note = f"   others took {others:.0%} of a core" if others > 0.05 else ""
-            print(f"{model:10} reprise {pair[0]:9.6f} s   pytorch {pair[1]:9.6f} s   {pair[0] / pair[1]:.3f}{note}",
+            print(f"{model:13} reprise {pair[0]:9.6f} s   pytorch {pair[1]:9.6f} s   {pair[0] / pair[1]:.3f}{note}",
                   flush=True)
         peer.stdin.close()
         peer.wait()
         ratios[model] = statistics.median(a / b for a, b in pairs)
-        print(f"{model:10} median ratio {ratios[model]:.3f}\n", flush=True)
+        print(f"{model:13} median ratio {ratios[model]:.3f}\n", flush=True)
     if len(ratios) > 1:
         print(f"geometric mean of the ratios {statistics.geometric_mean(ratios.values()):.3f}")
 

@@ -3,9 +3,9 @@
 
 Reads lines from standard input, each a number of steps to time, and answers each with one line: the median seconds of
 these steps, after two that are not counted. A step is zero_grad, forward, loss, backward and SGD with momentum (AdamW for
-gpt); images are in PyTorch's channels_last layout. The same shapes as nn/models/.
+gpt); images are in PyTorch's channels_last layout, bf16 is autocast. The same shapes as nn/models/.
 
-  echo 5 | benchmarks/torch_step.py --model lenet [--batch 64] [--checkpoint none|block|sqrt] [--threads 2]
+  echo 5 | benchmarks/torch_step.py --model lenet [--dtype bf16] [--batch 64] [--checkpoint none|block|sqrt] [--threads 2]
 """
 import argparse
 import statistics
@@ -162,6 +162,7 @@ def make(name, policy):
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--model", required=True)
+    parser.add_argument("--dtype", choices=("f32", "bf16"), default="f32")
     parser.add_argument("--batch", type=int)
     parser.add_argument("--checkpoint", choices=("none", "block", "sqrt"), default="none")
     parser.add_argument("--threads", type=int, default=2)
@@ -181,7 +182,9 @@ def main():
 
     def step():
         optimizer.zero_grad(set_to_none=True)
-        functional.cross_entropy(model(x).flatten(0, -2), y.flatten()).backward()
+        with torch.autocast("cpu", torch.bfloat16, enabled=options.dtype == "bf16"):
+            loss = functional.cross_entropy(model(x).flatten(0, -2), y.flatten())
+        loss.backward()
         optimizer.step()
 
     for line in sys.stdin:

@@ -10,6 +10,7 @@
 #include "reprise/cli/optimizer.h"
 #include "reprise/cli/options.h"
 #include "reprise/cli/process.h"
+#include "reprise/cli/profile.h"
 #include "reprise/cli/source.h"
 #include "reprise/cli/training_step.h"
 #include "reprise/core/dry_run.h"
@@ -77,6 +78,20 @@ int bench(const BenchOptions& options) {
   line["params"] = model.parameter_count();
   line["base_rss_mb"] = megabytes_of(base);
   line["peak_rss_mb"] = megabytes_of(std::max(highest_resident_bytes(), base) - base);
+  if (options.profile) {
+    Profile profile;
+    double total = 0;
+    {
+      const TimedOps timed(profile);
+      for (std::int64_t i = 0; i < options.steps; ++i)
+        total += training_step(model, setting, *optimizer, batch, Measure::time).seconds;
+    }
+    const double step = total / static_cast<double>(options.steps);
+    const MachinePeak peak = measure_machine();
+    profile.print(options.steps, step, peak);
+    fmt::print("\n");
+    line["profile"] = profile.to_json(options.steps, step, peak);
+  }
   fmt::print("{}\n", line.dump());
   return 0;
 }

@@ -150,6 +150,8 @@ void add_bench(CLI::App& root, BenchOptions& options) {
       ->type_name("N");
   app.add_option("--threads", options.threads, "0: one per core")->check(at_least(0))->type_name("N");
   app.add_option("--seed", options.seed, "of weights and input")->type_name("N");
+  app.add_flag("--profile", options.profile,
+               "as many steps again: each op's share of the time and its distance from the machine's peak");
   add_memory_limit(app, options.memory_limit);
 }
 

@@ -60,6 +60,7 @@ struct BenchOptions {
   std::int64_t steps = 7;
   std::uint64_t seed = 0;
   int threads = 2;
+  bool profile = false;
   std::optional<std::size_t> memory_limit;
 };
 

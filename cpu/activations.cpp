@@ -23,14 +23,20 @@ inline constexpr std::int64_t kCheap = 16384, kCostly = 4096;
 
 template <class F>
 void unary(const ConstView& x, const View& y, std::int64_t grain, F f) {
-  parallel_for(y.info->shape.numel(), grain, [&](std::int64_t begin, std::int64_t end) HWY_ATTR {
-    map(x.as<float>() + begin, y.as<float>() + begin, end - begin, f);
+  with_element(x.info->dtype, [&](auto element) {
+    using T = decltype(element);
+    parallel_for(y.info->shape.numel(), grain, [&](std::int64_t begin, std::int64_t end) HWY_ATTR {
+      map(x.as<T>() + begin, y.as<T>() + begin, end - begin, f);
+    });
   });
 }
 template <class F>
 void gradient(const ConstView& dy, const ConstView& saved, const View& dx, std::int64_t grain, F f) {
-  parallel_for(dx.info->shape.numel(), grain, [&](std::int64_t begin, std::int64_t end) HWY_ATTR {
-    map(dy.as<float>() + begin, saved.as<float>() + begin, dx.as<float>() + begin, end - begin, f);
+  with_element(dx.info->dtype, [&](auto element) {
+    using T = decltype(element);
+    parallel_for(dx.info->shape.numel(), grain, [&](std::int64_t begin, std::int64_t end) HWY_ATTR {
+      map(dy.as<T>() + begin, saved.as<T>() + begin, dx.as<T>() + begin, end - begin, f);
+    });
   });
 }
 
@@ -94,8 +100,8 @@ void gelu_backward(const GeluBackwardArgs& args, std::span<std::byte>) {
   if (args.approximate == Approximate::tanh)
     gradient(args.gradient, args.x, args.dx, kCostly, [](Vec g, Vec x) HWY_ATTR {
       const Vec s = approximate_distribution(x);
-      const Vec slope =
-          hn::MulAdd(hn::Mul(x, x), set(6 * kRootOf2OverPi * kCubic), set(2 * kRootOf2OverPi));  // of 2 u
+      const Vec slope = hn::MulAdd(hn::Mul(x, x), set(6 * kRootOf2OverPi * kCubic),
+                                   set(2 * kRootOf2OverPi));  // of 2 u
       return hn::Mul(g, hn::MulAdd(hn::Mul(x, hn::Mul(s, hn::Sub(set(1), s))), slope, s));
     });
   else
@@ -126,17 +132,17 @@ HWY_EXPORT(gelu);
 HWY_EXPORT(gelu_backward);
 
 void fill_fast_activations() {
-  fill(relu_slot, HWY_DYNAMIC_DISPATCH(relu));
-  fill(relu_backward_slot, HWY_DYNAMIC_DISPATCH(relu_backward));
-  fill(tanh_slot, HWY_DYNAMIC_DISPATCH(tanh_forward));
-  fill(tanh_backward_slot, HWY_DYNAMIC_DISPATCH(tanh_backward));
-  fill(sigmoid_slot, HWY_DYNAMIC_DISPATCH(sigmoid_forward));
-  fill(sigmoid_backward_slot, HWY_DYNAMIC_DISPATCH(sigmoid_backward));
-  fill(silu_slot, HWY_DYNAMIC_DISPATCH(silu));
-  fill(silu_backward_slot, HWY_DYNAMIC_DISPATCH(silu_backward));
-  fill(exp_slot, HWY_DYNAMIC_DISPATCH(exp_forward));
-  fill(gelu_slot, HWY_DYNAMIC_DISPATCH(gelu));
-  fill(gelu_backward_slot, HWY_DYNAMIC_DISPATCH(gelu_backward));
+  fill_both(relu_slot, HWY_DYNAMIC_DISPATCH(relu));
+  fill_both(relu_backward_slot, HWY_DYNAMIC_DISPATCH(relu_backward));
+  fill_both(tanh_slot, HWY_DYNAMIC_DISPATCH(tanh_forward));
+  fill_both(tanh_backward_slot, HWY_DYNAMIC_DISPATCH(tanh_backward));
+  fill_both(sigmoid_slot, HWY_DYNAMIC_DISPATCH(sigmoid_forward));
+  fill_both(sigmoid_backward_slot, HWY_DYNAMIC_DISPATCH(sigmoid_backward));
+  fill_both(silu_slot, HWY_DYNAMIC_DISPATCH(silu));
+  fill_both(silu_backward_slot, HWY_DYNAMIC_DISPATCH(silu_backward));
+  fill_both(exp_slot, HWY_DYNAMIC_DISPATCH(exp_forward));
+  fill_both(gelu_slot, HWY_DYNAMIC_DISPATCH(gelu));
+  fill_both(gelu_backward_slot, HWY_DYNAMIC_DISPATCH(gelu_backward));
 }
 
 }  // namespace reprise::cpu

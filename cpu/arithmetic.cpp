@@ -26,8 +26,11 @@ inline constexpr std::int64_t kGrain = 16384;  // elements worth a thread
 
 template <class F>
 void unary(const ConstView& x, const View& y, F f) {
-  parallel_for(y.info->shape.numel(), kGrain, [&](std::int64_t begin, std::int64_t end) HWY_ATTR {
-    map(x.as<float>() + begin, y.as<float>() + begin, end - begin, f);
+  with_element(x.info->dtype, [&](auto element) {
+    using T = decltype(element);
+    parallel_for(y.info->shape.numel(), kGrain, [&](std::int64_t begin, std::int64_t end) HWY_ATTR {
+      map(x.as<T>() + begin, y.as<T>() + begin, end - begin, f);
+    });
   });
 }
 
@@ -41,23 +44,24 @@ inline bool repeats_along_leading(const Shape& part, const Shape& whole) {
                     all.end() - static_cast<std::ptrdiff_t>(inner.size() - ones));
 }
 
-template <class F>
-void binary(const BinaryArgs& args, const KernelSlot<BinaryArgs>& slot, std::span<std::byte> workspace, F f) {
+template <class T, class F>
+void binary_of(const BinaryArgs& args, const KernelSlot<BinaryArgs>& slot, std::span<std::byte> workspace,
+               F f) {
   const Shape &shape = args.y.info->shape, &a_shape = args.a.info->shape, &b_shape = args.b.info->shape;
-  const float *a = args.a.as<float>(), *b = args.b.as<float>();
-  float* y = args.y.as<float>();
+  const T *a = args.a.as<T>(), *b = args.b.as<T>();
+  T* y = args.y.as<T>();
   const std::int64_t count = shape.numel(), a_count = a_shape.numel(), b_count = b_shape.numel();
   if (a_count == count && b_count == count) {
     parallel_for(count, kGrain, [&](std::int64_t begin, std::int64_t end) HWY_ATTR {
       map(a + begin, b + begin, y + begin, end - begin, f);
     });
   } else if (b_count == 1) {
-    const Vec value = set(*b);
+    const Vec value = set(as_float(*b));
     parallel_for(count, kGrain, [&](std::int64_t begin, std::int64_t end) HWY_ATTR {
       map(a + begin, y + begin, end - begin, [&](Vec x) HWY_ATTR { return f(x, value); });
     });
   } else if (a_count == 1) {
-    const Vec value = set(*a);
+    const Vec value = set(as_float(*a));
     parallel_for(count, kGrain, [&](std::int64_t begin, std::int64_t end) HWY_ATTR {
       map(b + begin, y + begin, end - begin, [&](Vec x) HWY_ATTR { return f(value, x); });
     });
@@ -72,8 +76,13 @@ void binary(const BinaryArgs& args, const KernelSlot<BinaryArgs>& slot, std::spa
         map(a, b + i, y + i, a_count, f);
     });
   } else {
-    run_plain(slot, args, workspace);
+    run_plain(slot, args, workspace, dtype_of<T>);
   }
+}
+template <class F>
+void binary(const BinaryArgs& args, const KernelSlot<BinaryArgs>& slot, std::span<std::byte> workspace, F f) {
+  with_element(args.y.info->dtype,
+               [&](auto element) { binary_of<decltype(element)>(args, slot, workspace, f); });
 }
 
 void add(const BinaryArgs& args, std::span<std::byte> workspace) {
@@ -111,9 +120,12 @@ void rdiv(const ScalarArgs& args, std::span<std::byte>) {
 }
 
 void add_same(const AddSameArgs& args, std::span<std::byte>) {
-  parallel_for(args.y.info->shape.numel(), kGrain, [&](std::int64_t begin, std::int64_t end) HWY_ATTR {
-    map(args.a.as<float>() + begin, args.b.as<float>() + begin, args.y.as<float>() + begin, end - begin,
-        [](Vec a, Vec b) HWY_ATTR { return hn::Add(a, b); });
+  with_element(args.y.info->dtype, [&](auto element) {
+    using T = decltype(element);
+    parallel_for(args.y.info->shape.numel(), kGrain, [&](std::int64_t begin, std::int64_t end) HWY_ATTR {
+      map(args.a.as<T>() + begin, args.b.as<T>() + begin, args.y.as<T>() + begin, end - begin,
+          [](Vec a, Vec b) HWY_ATTR { return hn::Add(a, b); });
+    });
   });
 }
 
@@ -137,16 +149,16 @@ HWY_EXPORT(rdiv);
 HWY_EXPORT(add_same);
 
 void fill_fast_arithmetic() {
-  fill(add_slot, HWY_DYNAMIC_DISPATCH(add));
-  fill(sub_slot, HWY_DYNAMIC_DISPATCH(sub));
-  fill(mul_slot, HWY_DYNAMIC_DISPATCH(mul));
-  fill(div_slot, HWY_DYNAMIC_DISPATCH(div));
-  fill(neg_slot, HWY_DYNAMIC_DISPATCH(neg));
-  fill(add_scalar_slot, HWY_DYNAMIC_DISPATCH(add_scalar));
-  fill(rsub_slot, HWY_DYNAMIC_DISPATCH(rsub));
-  fill(mul_scalar_slot, HWY_DYNAMIC_DISPATCH(mul_scalar));
-  fill(rdiv_slot, HWY_DYNAMIC_DISPATCH(rdiv));
-  fill(add_same_slot, HWY_DYNAMIC_DISPATCH(add_same));
+  fill_both(add_slot, HWY_DYNAMIC_DISPATCH(add));
+  fill_both(sub_slot, HWY_DYNAMIC_DISPATCH(sub));
+  fill_both(mul_slot, HWY_DYNAMIC_DISPATCH(mul));
+  fill_both(div_slot, HWY_DYNAMIC_DISPATCH(div));
+  fill_both(neg_slot, HWY_DYNAMIC_DISPATCH(neg));
+  fill_both(add_scalar_slot, HWY_DYNAMIC_DISPATCH(add_scalar));
+  fill_both(rsub_slot, HWY_DYNAMIC_DISPATCH(rsub));
+  fill_both(mul_scalar_slot, HWY_DYNAMIC_DISPATCH(mul_scalar));
+  fill_both(rdiv_slot, HWY_DYNAMIC_DISPATCH(rdiv));
+  fill_both(add_same_slot, HWY_DYNAMIC_DISPATCH(add_same));
 }
 
 }  // namespace reprise::cpu

@@ -9,6 +9,7 @@
 
 #include <cmath>
 
+#include "reprise/cpu/plain_fallback.h"
 #include "reprise/cpu/vector_columns.h"
 #include "reprise/ops/batch_norm.h"
 
@@ -37,8 +38,9 @@ struct Workspace {
 HWY_INLINE Vec positive(Vec x) { return hn::IfThenZeroElse(hn::Lt(x, hn::Zero(F32())), x); }  // NaN stays
 
 // y = (x - mean) slope + bias, and what follows it: a residual's add, ReLU.
-void normalize(const float* x, const float* mean, const float* slope, const float* bias,
-               const float* residual, float* y, std::int64_t rows, std::int64_t channels, bool relu) {
+template <class T>
+void normalize(const T* x, const float* mean, const float* slope, const float* bias, const T* residual, T* y,
+               std::int64_t rows, std::int64_t channels, bool relu) {
   const auto normalized = [=](std::int64_t row, std::int64_t c, auto read) HWY_ATTR {
     return hn::MulAdd(hn::Sub(read(x + row + c), read(mean + c)), read(slope + c), read(bias + c));
   };
@@ -57,10 +59,13 @@ void normalize(const float* x, const float* mean, const float* slope, const floa
     fill(normalized);
 }
 
-void batch_norm(const BatchNormArgs& args, std::span<std::byte> bytes) {
+template <class T>
+void forward(const BatchNormArgs& args, std::span<std::byte> bytes) {
   const std::int64_t channels = args.x.info->shape[-1], rows = args.x.info->shape.without(-1).numel();
-  const float *x = args.x.as<float>(), *weight = args.weight.as<float>(), *bias = args.bias.as<float>();
-  float *y = args.y.as<float>(), *mean = args.mean.as<float>(), *rstd = args.rstd.as<float>();
+  const T* x = args.x.as<T>();
+  const float *weight = args.weight.as<float>(), *bias = args.bias.as<float>();
+  T* y = args.y.as<T>();
+  float *mean = args.mean.as<float>(), *rstd = args.rstd.as<float>();
   const ColumnChunks chunks(rows, channels);
   const Workspace workspace(chunks, bytes);
   const double* sums =
@@ -73,23 +78,23 @@ void batch_norm(const BatchNormArgs& args, std::span<std::byte> bytes) {
   for (std::int64_t c = 0; c < channels; ++c) {
     const double shifted = sums[c] / count, square = sums[channels + c] / count;
     const double deviation = 1.0 / std::sqrt(std::max(square - shifted * shifted, 0.0) + args.eps);
-    mean[c] = static_cast<float>(shifted + static_cast<double>(x[c]));
+    mean[c] = static_cast<float>(shifted + static_cast<double>(as_float(x[c])));
     rstd[c] = static_cast<float>(deviation);
     slope[c] = static_cast<float>(deviation * static_cast<double>(weight[c]));
   }
-  normalize(x, mean, slope, bias, args.residual.as<float>(), y, rows, channels, args.relu);
+  normalize(x, mean, slope, bias, args.residual.as<T>(), y, rows, channels, args.relu);
 }
 
 // With h = (x - mean) rstd, n rows and g the gradient that passes the ReLU:
 //   dbias = sum(g), dweight = sum(g h), dx = weight rstd (g - dbias / n - h dweight / n)
 // which is slope g + per_difference (x - mean) + constant.
 // Where the residual's gradient is wanted, g is written to it by the first pass, and read there by the second.
-template <bool Relu, bool Residual>
+template <class T, bool Relu, bool Residual>
 void backward(const BatchNormBackwardArgs& args, std::span<std::byte> bytes) {
   const std::int64_t channels = args.x.info->shape[-1], rows = args.x.info->shape.without(-1).numel();
-  const float *dy = args.dy.as<float>(), *x = args.x.as<float>(), *y = args.y.as<float>();
+  const T *dy = args.dy.as<T>(), *x = args.x.as<T>(), *y = args.y.as<T>();
   const float *mean = args.mean.as<float>(), *rstd = args.rstd.as<float>(), *weight = args.weight.as<float>();
-  float* dresidual = args.dresidual.as<float>();
+  T* dresidual = args.dresidual.as<T>();
   const auto passed = [=](std::int64_t i, auto read) HWY_ATTR {
     const Vec g = read(dy + i);
     if constexpr (Relu) return hn::IfThenElseZero(hn::Gt(read(y + i), hn::Zero(F32())), g);
@@ -116,7 +121,7 @@ void backward(const BatchNormBackwardArgs& args, std::span<std::byte> bytes) {
     constant[c] = static_cast<float>(-factor * sums[c] / count);
   }
   if (!args.dx.info) return;
-  float* dx = args.dx.as<float>();
+  T* dx = args.dx.as<T>();
   for_each_row(rows, channels, [=](std::int64_t i) HWY_ATTR {
     map_places(dx + i, channels, [=](std::int64_t c, auto read) HWY_ATTR {
       const Vec difference = hn::Sub(read(x + i + c), read(mean + c));
@@ -127,23 +132,38 @@ void backward(const BatchNormBackwardArgs& args, std::span<std::byte> bytes) {
   });
 }
 
+void batch_norm(const BatchNormArgs& args, std::span<std::byte> workspace) {
+  if (!are_f32({args.weight, args.bias}))
+    return run_plain(batch_norm_slot, args, workspace, args.x.info->dtype);
+  with_element(args.x.info->dtype, [&](auto element) { forward<decltype(element)>(args, workspace); });
+}
 void batch_norm_backward(const BatchNormBackwardArgs& args, std::span<std::byte> workspace) {
-  if (args.dresidual.info)
-    backward<true, true>(args, workspace);
-  else if (args.relu)
-    backward<true, false>(args, workspace);
-  else
-    backward<false, false>(args, workspace);
+  if (!are_f32({args.weight}))
+    return run_plain(batch_norm_backward_slot, args, workspace, args.x.info->dtype);
+  with_element(args.x.info->dtype, [&](auto element) {
+    using T = decltype(element);
+    if (args.dresidual.info)
+      backward<T, true, true>(args, workspace);
+    else if (args.relu)
+      backward<T, true, false>(args, workspace);
+    else
+      backward<T, false, false>(args, workspace);
+  });
 }
 
 void batch_norm_inference(const BatchNormInferenceArgs& args, std::span<std::byte> workspace) {
+  if (!are_f32({args.weight, args.bias, args.mean, args.variance}))
+    return run_plain(batch_norm_inference_slot, args, workspace, args.x.info->dtype);
   const std::int64_t channels = args.x.info->shape[-1], rows = args.x.info->shape.without(-1).numel();
   auto* slope = reinterpret_cast<float*>(workspace.data());
   for (std::int64_t c = 0; c < channels; ++c)
     slope[c] = static_cast<float>(static_cast<double>(args.weight.as<float>()[c]) /
                                   std::sqrt(static_cast<double>(args.variance.as<float>()[c]) + args.eps));
-  normalize(args.x.as<float>(), args.mean.as<float>(), slope, args.bias.as<float>(), nullptr,
-            args.y.as<float>(), rows, channels, false);
+  with_element(args.x.info->dtype, [&](auto element) {
+    using T = decltype(element);
+    normalize<T>(args.x.as<T>(), args.mean.as<float>(), slope, args.bias.as<float>(), nullptr, args.y.as<T>(),
+                 rows, channels, false);
+  });
 }
 
 }  // namespace reprise::cpu::HWY_NAMESPACE
@@ -165,20 +185,28 @@ std::size_t bytes_of(const ValueInfo& x, std::int64_t rows_of_channels) {
   return ColumnChunks(x.shape.without(-1).numel(), channels).workspace(2) +
          static_cast<std::size_t>(rows_of_channels * channels) * sizeof(float);
 }
-std::size_t batch_norm_workspace(const BatchNormArgs& args) { return bytes_of(*args.x.info, 1); }
+std::size_t batch_norm_workspace(const BatchNormArgs& args) {
+  if (!are_f32({args.weight, args.bias})) return plain_workspace(batch_norm_slot, args, args.x.info->dtype);
+  return bytes_of(*args.x.info, 1);
+}
 std::size_t batch_norm_backward_workspace(const BatchNormBackwardArgs& args) {
+  if (!are_f32({args.weight})) return plain_workspace(batch_norm_backward_slot, args, args.x.info->dtype);
   return bytes_of(*args.x.info, 3);
 }
 std::size_t batch_norm_inference_workspace(const BatchNormInferenceArgs& args) {
+  if (!are_f32({args.weight, args.bias, args.mean, args.variance}))
+    return plain_workspace(batch_norm_inference_slot, args, args.x.info->dtype);
   return static_cast<std::size_t>(args.x.info->shape[-1]) * sizeof(float);
 }
 
 }  // namespace
 
 void fill_fast_batch_norm() {
-  fill(batch_norm_slot, HWY_DYNAMIC_DISPATCH(batch_norm), batch_norm_workspace);
-  fill(batch_norm_backward_slot, HWY_DYNAMIC_DISPATCH(batch_norm_backward), batch_norm_backward_workspace);
-  fill(batch_norm_inference_slot, HWY_DYNAMIC_DISPATCH(batch_norm_inference), batch_norm_inference_workspace);
+  fill_both(batch_norm_slot, HWY_DYNAMIC_DISPATCH(batch_norm), batch_norm_workspace);
+  fill_both(batch_norm_backward_slot, HWY_DYNAMIC_DISPATCH(batch_norm_backward),
+            batch_norm_backward_workspace);
+  fill_both(batch_norm_inference_slot, HWY_DYNAMIC_DISPATCH(batch_norm_inference),
+            batch_norm_inference_workspace);
 }
 
 }  // namespace reprise::cpu

@@ -23,6 +23,7 @@ Convolution convolution(ConvolutionPass pass, const ValueInfo& x, const ValueInf
           .p = y.shape[1],
           .q = y.shape[2],
           .options = options,
+          .dtype = x.dtype,
           .bias = bias};
 }
 Convolution convolution(const Conv2dArgs& args) {
@@ -50,11 +51,17 @@ std::shared_ptr<const DnnlPrimitive> pixel_product(const Convolution& c) {
   const std::int64_t pixels = c.n * c.h * c.w;
   switch (c.pass) {
     case ConvolutionPass::forward:
-      return product_primitive({.m = pixels, .n = c.out, .k = c.in, .transpose_b = true, .bias = c.bias});
+      return product_primitive({.m = pixels,
+                                .n = c.out,
+                                .k = c.in,
+                                .transpose_b = true,
+                                .bias = c.bias,
+                                .dtype = c.dtype,
+                                .result = c.dtype});
     case ConvolutionPass::backward_input:
-      return product_primitive({.m = pixels, .n = c.in, .k = c.out});
+      return product_primitive({.m = pixels, .n = c.in, .k = c.out, .dtype = c.dtype, .result = c.dtype});
     case ConvolutionPass::backward_weight:
-      return product_primitive({.m = c.out, .n = c.in, .k = pixels, .transpose_a = true});
+      return product_primitive({.m = c.out, .n = c.in, .k = pixels, .transpose_a = true, .dtype = c.dtype});
   }
   return nullptr;
 }
@@ -64,7 +71,7 @@ std::size_t workspace_bytes(const KernelSlot<Args>& slot, const Args& args) {
   const Convolution c = convolution(args);
   if (const auto product = pixel_product(c)) return product->workspace();
   if (const auto primitive = convolution_primitive(c)) return primitive->workspace();
-  return plain_workspace(slot, args);
+  return plain_workspace(slot, args, c.dtype);
 }
 
 std::size_t forward_workspace(const Conv2dArgs& args) { return workspace_bytes(conv2d_slot, args); }
@@ -79,7 +86,7 @@ void forward(const Conv2dArgs& args, std::span<std::byte> workspace) {
   } else if (const auto primitive = convolution_primitive(c)) {
     primitive->run(args.x.data, args.weight.data, args.bias.data, args.y.data, workspace.data());
   } else {
-    run_plain(conv2d_slot, args, workspace);
+    run_plain(conv2d_slot, args, workspace, c.dtype);
   }
 }
 
@@ -94,7 +101,7 @@ void backward_input(const Conv2dBackwardInputArgs& args, std::span<std::byte> wo
   else if (const auto primitive = convolution_primitive(c))
     primitive->run(args.dx.data, args.weight.data, nullptr, args.dy.data, workspace.data());
   else
-    run_plain(conv2d_backward_input_slot, args, workspace);
+    run_plain(conv2d_backward_input_slot, args, workspace, c.dtype);
 }
 
 std::size_t backward_weight_workspace(const Conv2dBackwardWeightArgs& args) {
@@ -108,15 +115,15 @@ void backward_weight(const Conv2dBackwardWeightArgs& args, std::span<std::byte> 
   else if (const auto primitive = convolution_primitive(c))
     primitive->run(args.x.data, args.dweight.data, args.dbias.data, args.dy.data, workspace.data());
   else
-    run_plain(conv2d_backward_weight_slot, args, workspace);
+    run_plain(conv2d_backward_weight_slot, args, workspace, c.dtype);
 }
 
 }  // namespace
 
 void fill_fast_conv2d() {
-  fill(conv2d_slot, forward, forward_workspace);
-  fill(conv2d_backward_input_slot, backward_input, backward_input_workspace);
-  fill(conv2d_backward_weight_slot, backward_weight, backward_weight_workspace);
+  fill_both(conv2d_slot, forward, forward_workspace);
+  fill_both(conv2d_backward_input_slot, backward_input, backward_input_workspace);
+  fill_both(conv2d_backward_weight_slot, backward_weight, backward_weight_workspace);
 }
 
 }  // namespace reprise::cpu

@@ -26,7 +26,8 @@ HWY_INLINE std::int64_t count_of(const ConstView& targets, std::int64_t ignore_i
   return positions - std::count(values, values + positions, ignore_index);
 }
 
-HWY_INLINE float highest_of(const float* x, std::int64_t count) {
+template <class T>
+HWY_INLINE float highest_of(const T* x, std::int64_t count) {
   constexpr float kLowest = -std::numeric_limits<float>::infinity();
   const std::int64_t n = lanes();
   Vec highest = set(kLowest);
@@ -36,9 +37,10 @@ HWY_INLINE float highest_of(const float* x, std::int64_t count) {
   return max_of_lanes(highest);
 }
 
-void cross_entropy(const CrossEntropyArgs& args, std::span<std::byte> workspace) {
+template <class T>
+void forward(const CrossEntropyArgs& args, std::span<std::byte> workspace) {
   const std::int64_t classes = args.logits.info->shape[-1], positions = args.targets.info->shape.numel();
-  const float* logits = args.logits.as<float>();
+  const T* logits = args.logits.as<T>();
   const auto* targets = args.targets.as<std::int64_t>();
   float* lse = args.lse.as<float>();
   auto* losses = reinterpret_cast<double*>(workspace.data());  // one a chunk
@@ -49,7 +51,7 @@ void cross_entropy(const CrossEntropyArgs& args, std::span<std::byte> workspace)
         for (std::int64_t chunk = begin; chunk < end; ++chunk) {
           double total = 0;
           for (std::int64_t i = chunk * kChunk; i < std::min(positions, (chunk + 1) * kChunk); ++i) {
-            const float* x = logits + i * classes;
+            const T* x = logits + i * classes;
             const Vec highest = set(highest_of(x, classes));
             Vec exponentials = hn::Zero(F32()), sum = hn::Zero(F32());
             std::int64_t c = 0;
@@ -66,7 +68,7 @@ void cross_entropy(const CrossEntropyArgs& args, std::span<std::byte> workspace)
                                        std::log(static_cast<double>(sum_of_lanes(exponentials)));
             lse[i] = static_cast<float>(log_sum_exp);
             if (targets[i] == args.options.ignore_index) continue;
-            const double of_target = log_sum_exp - static_cast<double>(x[targets[i]]);
+            const double of_target = log_sum_exp - static_cast<double>(as_float(x[targets[i]]));
             const double of_all =
                 log_sum_exp - static_cast<double>(sum_of_lanes(sum)) / static_cast<double>(classes);
             total += smoothing == 0 ? of_target : (1 - smoothing) * of_target + smoothing * of_all;
@@ -80,7 +82,8 @@ void cross_entropy(const CrossEntropyArgs& args, std::span<std::byte> workspace)
   *args.loss.as<float>() = static_cast<float>(total / static_cast<double>(count));
 }
 
-void cross_entropy_backward(const CrossEntropyBackwardArgs& args, std::span<std::byte>) {
+template <class T>
+void backward(const CrossEntropyBackwardArgs& args) {
   const std::int64_t classes = args.logits.info->shape[-1], positions = args.targets.info->shape.numel();
   const auto* targets = args.targets.as<std::int64_t>();
   const std::int64_t count = count_of(args.targets, args.options.ignore_index);
@@ -91,18 +94,27 @@ void cross_entropy_backward(const CrossEntropyBackwardArgs& args, std::span<std:
   const auto at_target = static_cast<float>(1 - smoothing);
   parallel_for(positions, kElements / (classes + 1) + 1, [&](std::int64_t begin, std::int64_t end) HWY_ATTR {
     for (std::int64_t i = begin; i < end; ++i) {
-      const float* x = args.logits.as<float>() + i * classes;
-      float* dx = args.dlogits.as<float>() + i * classes;
+      const T* x = args.logits.as<T>() + i * classes;
+      T* dx = args.dlogits.as<T>() + i * classes;
       if (targets[i] == args.options.ignore_index) {
-        std::fill(dx, dx + classes, 0.0F);
+        std::fill(dx, dx + classes, T{});
         continue;
       }
       const Vec lse = set(args.lse.as<float>()[i]);
       map(x, dx, classes,
           [&](Vec v) HWY_ATTR { return hn::Mul(hn::Sub(exp(hn::Sub(v, lse)), everywhere), set(scale)); });
-      dx[targets[i]] -= scale * at_target;
+      // Not from dx, which may be rounded: near 1 the difference is what counts.
+      const Vec target = hn::Sub(exp(hn::Sub(set(as_float(x[targets[i]])), lse)), everywhere);
+      store_part(hn::Mul(hn::Sub(target, set(at_target)), set(scale)), dx + targets[i], 1);
     }
   });
+}
+
+void cross_entropy(const CrossEntropyArgs& args, std::span<std::byte> workspace) {
+  with_element(args.logits.info->dtype, [&](auto element) { forward<decltype(element)>(args, workspace); });
+}
+void cross_entropy_backward(const CrossEntropyBackwardArgs& args, std::span<std::byte>) {
+  with_element(args.logits.info->dtype, [&](auto element) { backward<decltype(element)>(args); });
 }
 
 }  // namespace reprise::cpu::HWY_NAMESPACE
@@ -127,8 +139,8 @@ std::size_t cross_entropy_workspace(const CrossEntropyArgs& args) {
 }  // namespace
 
 void fill_fast_cross_entropy() {
-  fill(cross_entropy_slot, HWY_DYNAMIC_DISPATCH(cross_entropy), cross_entropy_workspace);
-  fill(cross_entropy_backward_slot, HWY_DYNAMIC_DISPATCH(cross_entropy_backward));
+  fill_both(cross_entropy_slot, HWY_DYNAMIC_DISPATCH(cross_entropy), cross_entropy_workspace);
+  fill_both(cross_entropy_backward_slot, HWY_DYNAMIC_DISPATCH(cross_entropy_backward));
 }
 
 }  // namespace reprise::cpu

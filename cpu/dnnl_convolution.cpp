@@ -8,7 +8,6 @@ namespace {
 using Dims = dnnl::memory::dims;
 using Layout = dnnl::memory::desc;
 using Tag = dnnl::memory::format_tag;
-constexpr auto kF32 = dnnl::memory::data_type::f32;
 constexpr std::size_t kAlignment = 64;
 
 std::size_t aligned(std::size_t bytes) { return (bytes + kAlignment - 1) / kAlignment * kAlignment; }
@@ -62,9 +61,9 @@ bool uses_winograd(const Convolution& c) {
   constexpr std::int64_t kTile = 4, kMinTiles = 16, kMinChannels = 32;
   const Conv2dFunctionOptions& o = c.options;
   const std::int64_t tiles = c.n * ((c.p + kTile - 1) / kTile) * ((c.q + kTile - 1) / kTile);
-  return c.kernel_h == 3 && c.kernel_w == 3 && o.stride == Pair(1) && o.dilation == Pair(1) &&
-         o.groups == 1 && o.padding.h <= 1 && o.padding.w <= 1 && c.in % 16 == 0 && c.out % 16 == 0 &&
-         c.in >= kMinChannels && c.out >= kMinChannels && tiles >= kMinTiles;
+  return c.dtype == DType::f32 && c.kernel_h == 3 && c.kernel_w == 3 && o.stride == Pair(1) &&
+         o.dilation == Pair(1) && o.groups == 1 && o.padding.h <= 1 && o.padding.w <= 1 && c.in % 16 == 0 &&
+         c.out % 16 == 0 && c.in >= kMinChannels && c.out >= kMinChannels && tiles >= kMinTiles;
 }
 
 namespace {
@@ -82,21 +81,23 @@ struct Problem {
   Dims stride, dilation, padding;
 };
 
-Problem problem(const Convolution& c, bool winograd) {
+Problem problem(const Convolution& c, bool winograd, bool blocks) {
   const Dims x = {c.n, c.in, c.h, c.w}, y = {c.n, c.out, c.p, c.q};
   const std::int64_t groups = c.options.groups;
   const Dims weight = groups == 1 ? Dims{c.out, c.in, c.kernel_h, c.kernel_w}
                                   : Dims{groups, c.out / groups, c.in / groups, c.kernel_h, c.kernel_w};
-  const bool blocks = winograd || prefers_blocks(c);
   const Tag images = blocks ? Tag::nChw16c : Tag::nhwc;
+  const auto type = dnnl_type(c.dtype);
+  // Sums over a batch, which are not rounded to 16 bits.
+  const auto sums = c.pass == ConvolutionPass::backward_weight ? dnnl_type(DType::f32) : type;
   return {.algorithm = winograd ? dnnl::algorithm::convolution_winograd : dnnl::algorithm::convolution_direct,
-          .x = Layout(x, kF32, images),
-          .weight = Layout(weight, kF32, Tag::any),
-          .y = Layout(y, kF32, images),
-          .bias = c.bias ? Layout({c.out}, kF32, Tag::a) : Layout(),
-          .our_x = Layout(x, kF32, Tag::nhwc),
-          .our_weight = Layout(weight, kF32, groups == 1 ? Tag::ohwi : Tag::gohwi),
-          .our_y = Layout(y, kF32, Tag::nhwc),
+          .x = Layout(x, type, images),
+          .weight = Layout(weight, sums, Tag::any),
+          .y = Layout(y, type, images),
+          .bias = c.bias ? Layout({c.out}, sums, Tag::a) : Layout(),
+          .our_x = Layout(x, type, Tag::nhwc),
+          .our_weight = Layout(weight, sums, groups == 1 ? Tag::ohwi : Tag::gohwi),
+          .our_y = Layout(y, type, Tag::nhwc),
           .stride = {c.options.stride.h, c.options.stride.w},
           .dilation = {c.options.dilation.h - 1, c.options.dilation.w - 1},
           .padding = {c.options.padding.h, c.options.padding.w}};
@@ -138,8 +139,11 @@ bool usable(const Description& description) {
 
 std::shared_ptr<const ConvolutionPrimitive> make(const Convolution& c, bool winograd) {
   const DnnlThreads threads;
-  const Problem p = problem(c, winograd);
-  const auto forwards = forward(p);  // also what the other passes take as a hint
+  const bool blocks = winograd || prefers_blocks(c);
+  const Problem p = problem(c, winograd, blocks);
+  Convolution hint = c;
+  hint.pass = ConvolutionPass::forward;
+  const auto forwards = forward(problem(hint, winograd, blocks));  // which the other passes take as a hint
   if (!forwards) return nullptr;
   switch (c.pass) {
     case ConvolutionPass::forward: {
@@ -198,7 +202,8 @@ std::shared_ptr<const ConvolutionPrimitive> convolution_primitive(const Convolut
                             o.dilation.h,
                             o.dilation.w,
                             o.groups,
-                            c.bias};
+                            c.bias,
+                            static_cast<std::int64_t>(c.dtype)};
   return cached_primitive<ConvolutionPrimitive>(key, [&] {
     std::shared_ptr<const ConvolutionPrimitive> made;
     if (uses_winograd(c)) made = make(c, true);

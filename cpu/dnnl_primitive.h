@@ -11,6 +11,8 @@
 #include <mutex>
 #include <vector>
 
+#include "reprise/core/dtype.h"
+
 namespace reprise::cpu {
 
 const dnnl::engine& dnnl_engine();
@@ -52,6 +54,9 @@ class DnnlPrimitive {
   mutable std::vector<MemorySet> idle_sets_;
 };
 
+// f32 or bf16.
+dnnl::memory::data_type dnnl_type(DType dtype);
+
 // Scratchpads come from the caller.
 dnnl::primitive_attr dnnl_attributes();
 
@@ -64,7 +69,7 @@ std::unique_ptr<const DnnlPrimitive> make_reorder(const dnnl::memory::desc& from
 
 // What a primitive was made for. The thread count is added by the cache: scratchpads depend on it.
 struct PrimitiveKey {
-  static constexpr std::size_t kMaxNumbers = 20;
+  static constexpr std::size_t kMaxNumbers = 24;
   std::array<std::int64_t, kMaxNumbers> numbers = {};
   PrimitiveKey(std::initializer_list<std::int64_t> values);
   friend bool operator==(const PrimitiveKey&, const PrimitiveKey&) = default;

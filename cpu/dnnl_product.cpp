@@ -4,21 +4,24 @@ namespace reprise::cpu {
 namespace {
 
 using Dims = dnnl::memory::dims;
-constexpr auto kF32 = dnnl::memory::data_type::f32;
 
 // A stored matrix [rows, columns] of each product, read as its transpose where `transposed`.
 dnnl::memory::desc matrix(const Product& product, std::int64_t rows, std::int64_t columns, bool transposed,
-                          bool one) {
+                          bool one, DType dtype) {
   const std::int64_t row_step = transposed ? 1 : columns, column_step = transposed ? rows : 1;
-  if (product.batch == 1) return {Dims{rows, columns}, kF32, Dims{row_step, column_step}};
-  return {Dims{one ? 1 : product.batch, rows, columns}, kF32, Dims{rows * columns, row_step, column_step}};
+  if (product.batch == 1) return {Dims{rows, columns}, dnnl_type(dtype), Dims{row_step, column_step}};
+  return {Dims{one ? 1 : product.batch, rows, columns}, dnnl_type(dtype),
+          Dims{rows * columns, row_step, column_step}};
 }
 
 std::shared_ptr<const DnnlPrimitive> make(const Product& product) {
-  const dnnl::memory::desc a = matrix(product, product.m, product.k, product.transpose_a, product.one_a);
-  const dnnl::memory::desc b = matrix(product, product.k, product.n, product.transpose_b, product.one_b);
-  const dnnl::memory::desc y = matrix(product, product.m, product.n, false, false);
-  const dnnl::memory::desc bias(product.batch == 1 ? Dims{1, product.n} : Dims{1, 1, product.n}, kF32,
+  const dnnl::memory::desc a =
+      matrix(product, product.m, product.k, product.transpose_a, product.one_a, product.dtype);
+  const dnnl::memory::desc b =
+      matrix(product, product.k, product.n, product.transpose_b, product.one_b, product.dtype);
+  const dnnl::memory::desc y = matrix(product, product.m, product.n, false, false, product.result);
+  const dnnl::memory::desc bias(product.batch == 1 ? Dims{1, product.n} : Dims{1, 1, product.n},
+                                dnnl_type(product.dtype),
                                 product.batch == 1 ? Dims{product.n, 1} : Dims{product.n, product.n, 1});
   const DnnlThreads threads;
   dnnl::matmul::primitive_desc description(
@@ -44,7 +47,9 @@ std::shared_ptr<const DnnlPrimitive> product_primitive(const Product& p) {
                             p.bias,
                             p.batch,
                             p.one_a,
-                            p.one_b};
+                            p.one_b,
+                            static_cast<std::int64_t>(p.dtype),
+                            static_cast<std::int64_t>(p.result)};
   return cached_primitive<DnnlPrimitive>(key, [&] { return make(p); });
 }
 

@@ -14,10 +14,12 @@ struct Product {
   bool bias = false;                  // [n], added to each row
   std::int64_t batch = 1;             // products, one after another
   bool one_a = false, one_b = false;  // the same a (b) for each
+  DType dtype = DType::f32;           // of a, b and bias
+  DType result = DType::f32;          // of y
 };
 
-// In f32; arguments: a, b, bias where there is one, y. Null where oneDNN has nothing faster than its reference loops
-// and where an extent is 0.
+// In f32, or in bf16 into bf16 or f32; arguments: a, b, bias where there is one, y. Null where oneDNN has nothing faster
+// than its reference loops (bf16 without AVX-512, say) and where an extent is 0.
 std::shared_ptr<const DnnlPrimitive> product_primitive(const Product& product);
 
 }  // namespace reprise::cpu

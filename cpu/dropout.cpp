@@ -59,10 +59,11 @@ HWY_INLINE void philox_blocks(std::uint64_t seed, std::uint64_t first, Words (&w
   words[3] = c3;
 }
 
-void dropout(const DropoutArgs& args, std::span<std::byte>) {
+template <class T>
+void drop(const DropoutArgs& args) {
   const std::int64_t count = args.x.info->shape.numel(), n = lanes();
-  const float* x = args.x.as<float>();
-  float* y = args.y.as<float>();
+  const T* x = args.x.as<T>();
+  T* y = args.y.as<T>();
   const Vec p = set(static_cast<float>(args.p)), scale = set(static_cast<float>(1 / (1 - args.p)));
   const std::int64_t piece = 4 * n;  // elements whose words are made at once
   constexpr std::int64_t kGrain = 8192;
@@ -85,10 +86,14 @@ void dropout(const DropoutArgs& args, std::span<std::byte>) {
       });
 }
 
+void dropout(const DropoutArgs& args, std::span<std::byte>) {
+  with_element(args.x.info->dtype, [&](auto element) { drop<decltype(element)>(args); });
+}
+
 #else  // one lane has no room for a product of 64 bits
 
 void dropout(const DropoutArgs& args, std::span<std::byte> workspace) {
-  run_plain(dropout_slot, args, workspace);
+  run_plain(dropout_slot, args, workspace, args.x.info->dtype);
 }
 
 #endif
@@ -103,7 +108,7 @@ namespace reprise::cpu {
 
 HWY_EXPORT(dropout);
 
-void fill_fast_dropout() { fill(dropout_slot, HWY_DYNAMIC_DISPATCH(dropout)); }
+void fill_fast_dropout() { fill_both(dropout_slot, HWY_DYNAMIC_DISPATCH(dropout)); }
 
 }  // namespace reprise::cpu
 #endif

@@ -13,6 +13,7 @@ void fill_fast_kernels() {
   fill_fast_arithmetic();
   fill_fast_attention();
   fill_fast_batch_norm();
+  fill_fast_cast();
   fill_fast_conv2d();
   fill_fast_cross_entropy();
   fill_fast_dropout();

@@ -1,5 +1,5 @@
 #pragma once
-// The lists of the fast kernels, one a file. All are f32; for what they lack there is cpu/plain.
+// The lists of the fast kernels, one a file, for f32 and bf16; for what they lack there is cpu/plain.
 #include "reprise/core/kernel_slot.h"
 
 namespace reprise::cpu {
@@ -8,6 +8,7 @@ void fill_fast_activations();
 void fill_fast_arithmetic();
 void fill_fast_attention();
 void fill_fast_batch_norm();
+void fill_fast_cast();
 void fill_fast_conv2d();
 void fill_fast_cross_entropy();
 void fill_fast_dropout();
@@ -23,6 +24,13 @@ template <class Args>
 void fill(KernelSlot<Args>& slot, void (*run)(const Args&, std::span<std::byte>),
           std::size_t (*workspace)(const Args&) = nullptr) {
   slot.fill(Device::CPU, DType::f32, {run, workspace});
+}
+// For f32 and bf16: a kernel that reads the dtype itself.
+template <class Args>
+void fill_both(KernelSlot<Args>& slot, void (*run)(const Args&, std::span<std::byte>),
+               std::size_t (*workspace)(const Args&) = nullptr) {
+  fill(slot, run, workspace);
+  slot.fill(Device::CPU, DType::bf16, {run, workspace});
 }
 
 }  // namespace reprise::cpu

@@ -8,6 +8,7 @@
 
 #include <cmath>
 
+#include "reprise/cpu/plain_fallback.h"
 #include "reprise/cpu/vector_columns.h"
 #include "reprise/ops/layer_norm.h"
 
@@ -34,12 +35,13 @@ HWY_INLINE float row_sum(std::int64_t width, Term term) {
   return sum_of_lanes(hn::Add(a, b));
 }
 
-void layer_norm(const LayerNormArgs& args, std::span<std::byte>) {
+template <class T>
+void forward(const LayerNormArgs& args) {
   const std::int64_t width = args.weight.info->shape[0], rows = args.mean.info->shape.numel();
   const float *weight = args.weight.as<float>(), *bias = args.bias.as<float>();
   parallel_for(rows, kGrain / (width + 1) + 1, [&](std::int64_t begin, std::int64_t end) HWY_ATTR {
     for (std::int64_t row = begin; row < end; ++row) {
-      const float* x = args.x.as<float>() + row * width;
+      const T* x = args.x.as<T>() + row * width;
       const float average = row_sum(width, [=](std::int64_t i, auto read) HWY_ATTR { return read(x + i); }) /
                             static_cast<float>(width);
       const Vec mean = set(average);
@@ -52,7 +54,7 @@ void layer_norm(const LayerNormArgs& args, std::span<std::byte>) {
       args.mean.as<float>()[row] = average;
       args.rstd.as<float>()[row] = deviation;
       const Vec rstd = set(deviation);
-      map_places(args.y.as<float>() + row * width, width, [=](std::int64_t i, auto read) HWY_ATTR {
+      map_places(args.y.as<T>() + row * width, width, [=](std::int64_t i, auto read) HWY_ATTR {
         return hn::MulAdd(hn::Mul(hn::Sub(read(x + i), mean), rstd), read(weight + i), read(bias + i));
       });
     }
@@ -61,14 +63,16 @@ void layer_norm(const LayerNormArgs& args, std::span<std::byte>) {
 
 // With h = (x - mean) rstd and g = dy weight:
 //   dx = rstd (g - mean(g) - h mean(g h)) per row; dweight = sum(dy h), dbias = sum(dy) over the rows
-void layer_norm_backward(const LayerNormBackwardArgs& args, std::span<std::byte> workspace) {
+template <class T>
+void backward(const LayerNormBackwardArgs& args, std::span<std::byte> workspace) {
   const std::int64_t width = args.weight.info->shape[0], rows = args.mean.info->shape.numel();
-  const float *all_x = args.x.as<float>(), *all_dy = args.dy.as<float>(), *weight = args.weight.as<float>();
+  const T *all_x = args.x.as<T>(), *all_dy = args.dy.as<T>();
+  const float* weight = args.weight.as<float>();
   const float *means = args.mean.as<float>(), *rstds = args.rstd.as<float>();
   if (args.dx.info)
     parallel_for(rows, kGrain / (width + 1) + 1, [&](std::int64_t begin, std::int64_t end) HWY_ATTR {
       for (std::int64_t row = begin; row < end; ++row) {
-        const float *x = all_x + row * width, *dy = all_dy + row * width;
+        const T *x = all_x + row * width, *dy = all_dy + row * width;
         const Vec mean = set(means[row]), rstd = set(rstds[row]);
         const auto g = [=](std::int64_t i, auto read)
                            HWY_ATTR { return hn::Mul(read(dy + i), read(weight + i)); };
@@ -79,7 +83,7 @@ void layer_norm_backward(const LayerNormBackwardArgs& args, std::span<std::byte>
             width, [=](std::int64_t i, auto read) HWY_ATTR { return hn::Mul(g(i, read), h(i, read)); });
         const Vec mean_g = set(g_sum / static_cast<float>(width)),
                   mean_gh = set(gh_sum / static_cast<float>(width));
-        map_places(args.dx.as<float>() + row * width, width, [=](std::int64_t i, auto read) HWY_ATTR {
+        map_places(args.dx.as<T>() + row * width, width, [=](std::int64_t i, auto read) HWY_ATTR {
           return hn::Mul(rstd, hn::NegMulAdd(h(i, read), mean_gh, hn::Sub(g(i, read), mean_g)));
         });
       }
@@ -96,6 +100,18 @@ void layer_norm_backward(const LayerNormBackwardArgs& args, std::span<std::byte>
   }
 }
 
+// Weights of 16 bits go to the plain loops.
+void layer_norm(const LayerNormArgs& args, std::span<std::byte> workspace) {
+  if (!are_f32({args.weight, args.bias}))
+    return run_plain(layer_norm_slot, args, workspace, args.x.info->dtype);
+  with_element(args.x.info->dtype, [&](auto element) { forward<decltype(element)>(args); });
+}
+void layer_norm_backward(const LayerNormBackwardArgs& args, std::span<std::byte> workspace) {
+  if (!are_f32({args.weight}))
+    return run_plain(layer_norm_backward_slot, args, workspace, args.x.info->dtype);
+  with_element(args.x.info->dtype, [&](auto element) { backward<decltype(element)>(args, workspace); });
+}
+
 }  // namespace reprise::cpu::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
@@ -109,7 +125,12 @@ HWY_EXPORT(layer_norm_backward);
 
 namespace {
 
+std::size_t layer_norm_workspace(const LayerNormArgs& args) {
+  if (!are_f32({args.weight, args.bias})) return plain_workspace(layer_norm_slot, args, args.x.info->dtype);
+  return 0;
+}
 std::size_t layer_norm_backward_workspace(const LayerNormBackwardArgs& args) {
+  if (!are_f32({args.weight})) return plain_workspace(layer_norm_backward_slot, args, args.x.info->dtype);
   if (!args.dweight.info) return 0;
   return ColumnChunks(args.mean.info->shape.numel(), args.weight.info->shape[0]).workspace(2);
 }
@@ -117,8 +138,9 @@ std::size_t layer_norm_backward_workspace(const LayerNormBackwardArgs& args) {
 }  // namespace
 
 void fill_fast_layer_norm() {
-  fill(layer_norm_slot, HWY_DYNAMIC_DISPATCH(layer_norm));
-  fill(layer_norm_backward_slot, HWY_DYNAMIC_DISPATCH(layer_norm_backward), layer_norm_backward_workspace);
+  fill_both(layer_norm_slot, HWY_DYNAMIC_DISPATCH(layer_norm), layer_norm_workspace);
+  fill_both(layer_norm_backward_slot, HWY_DYNAMIC_DISPATCH(layer_norm_backward),
+            layer_norm_backward_workspace);
 }
 
 }  // namespace reprise::cpu

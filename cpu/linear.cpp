@@ -15,17 +15,19 @@ std::shared_ptr<const DnnlPrimitive> primitive(const LinearArgs& args) {
                             .n = out,
                             .k = in,
                             .transpose_b = true,
-                            .bias = args.b.info != nullptr});
+                            .bias = args.b.info != nullptr,
+                            .dtype = args.x.info->dtype,
+                            .result = args.y.info->dtype});
 }
 
 std::size_t linear_workspace(const LinearArgs& args) {
   const auto product = primitive(args);
-  return product ? product->workspace() : plain_workspace(linear_slot, args);
+  return product ? product->workspace() : plain_workspace(linear_slot, args, args.x.info->dtype);
 }
 
 void linear(const LinearArgs& args, std::span<std::byte> workspace) {
   const auto product = primitive(args);
-  if (!product) return run_plain(linear_slot, args, workspace);
+  if (!product) return run_plain(linear_slot, args, workspace, args.x.info->dtype);
   if (args.b.info)
     product->run({args.x.data, args.w.data, args.b.data, args.y.data}, workspace.data());
   else
@@ -35,25 +37,31 @@ void linear(const LinearArgs& args, std::span<std::byte> workspace) {
 std::shared_ptr<const DnnlPrimitive> primitive(const LinearBackwardWeightArgs& args) {
   const std::int64_t in = args.dw.info->shape[1], out = args.dw.info->shape[0];
   if (in == 0) return nullptr;
-  return product_primitive({.m = out, .n = in, .k = args.x.info->shape.numel() / in, .transpose_a = true});
+  return product_primitive({.m = out,
+                            .n = in,
+                            .k = args.x.info->shape.numel() / in,
+                            .transpose_a = true,
+                            .dtype = args.x.info->dtype,
+                            .result = args.dw.info->dtype});
 }
 
 std::size_t linear_backward_weight_workspace(const LinearBackwardWeightArgs& args) {
   const auto product = primitive(args);
-  return product ? product->workspace() : plain_workspace(linear_backward_weight_slot, args);
+  return product ? product->workspace()
+                 : plain_workspace(linear_backward_weight_slot, args, args.x.info->dtype);
 }
 
 void linear_backward_weight(const LinearBackwardWeightArgs& args, std::span<std::byte> workspace) {
   const auto product = primitive(args);
-  if (!product) return run_plain(linear_backward_weight_slot, args, workspace);
+  if (!product) return run_plain(linear_backward_weight_slot, args, workspace, args.x.info->dtype);
   product->run({args.dy.data, args.x.data, args.dw.data}, workspace.data());
 }
 
 }  // namespace
 
 void fill_fast_linear() {
-  fill(linear_slot, linear, linear_workspace);
-  fill(linear_backward_weight_slot, linear_backward_weight, linear_backward_weight_workspace);
+  fill_both(linear_slot, linear, linear_workspace);
+  fill_both(linear_backward_weight_slot, linear_backward_weight, linear_backward_weight_workspace);
 }
 
 }  // namespace reprise::cpu

@@ -19,7 +19,9 @@ Products products(const MatmulArgs& args) {
                      .n = args.n,
                      .k = args.k,
                      .transpose_a = args.transpose_a,
-                     .transpose_b = args.transpose_b};
+                     .transpose_b = args.transpose_b,
+                     .dtype = args.a.info->dtype,
+                     .result = args.y.info->dtype};
   const auto uniform = [&](std::int64_t matrices) { return matrices == 1 || matrices == args.batch; };
   if (args.batch > 1 && uniform(args.a_matrices) && uniform(args.b_matrices)) {
     product.batch = args.batch;
@@ -34,23 +36,24 @@ Products products(const MatmulArgs& args) {
 
 std::size_t matmul_workspace(const MatmulArgs& args) {
   const Products all = products(args);
-  return all.primitive ? all.primitive->workspace() : plain_workspace(matmul_slot, args);
+  return all.primitive ? all.primitive->workspace() : plain_workspace(matmul_slot, args, args.a.info->dtype);
 }
 
 void matmul(const MatmulArgs& args, std::span<std::byte> workspace) {
   const Products all = products(args);
-  if (!all.primitive) return run_plain(matmul_slot, args, workspace);
-  const float *a = args.a.as<float>(), *b = args.b.as<float>();
-  float* y = args.y.as<float>();
-  if (all.runs == 1) return all.primitive->run({a, b, y}, workspace.data());
+  if (!all.primitive) return run_plain(matmul_slot, args, workspace, args.a.info->dtype);
+  if (all.runs == 1) return all.primitive->run({args.a.data, args.b.data, args.y.data}, workspace.data());
+  const auto bytes = static_cast<std::int64_t>(size_of(args.a.info->dtype));
+  const auto *a = args.a.as<std::byte>(), *b = args.b.as<std::byte>();
+  auto* y = args.y.as<std::byte>();
   for (std::int64_t i = 0; i < all.runs; ++i)
-    all.primitive->run({a + args.matrix_a(i) * args.m * args.k, b + args.matrix_b(i) * args.k * args.n,
-                        y + i * args.m * args.n},
+    all.primitive->run({a + args.matrix_a(i) * args.m * args.k * bytes,
+                        b + args.matrix_b(i) * args.k * args.n * bytes, y + i * args.m * args.n * bytes},
                        workspace.data());
 }
 
 }  // namespace
 
-void fill_fast_matmul() { fill(matmul_slot, matmul, matmul_workspace); }
+void fill_fast_matmul() { fill_both(matmul_slot, matmul, matmul_workspace); }
 
 }  // namespace reprise::cpu

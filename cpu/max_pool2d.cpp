@@ -37,12 +37,12 @@ HWY_INLINE Places read_places(const std::uint8_t* from, std::int64_t count) {
   return hn::PromoteTo(I32(), hn::LoadU(U8(), all.data()));
 }
 
-void max_pool2d(const MaxPool2dArgs& args, std::span<std::byte> workspace) {
-  if (args.index.info->dtype != DType::u8) return run_plain(max_pool2d_slot, args, workspace);
+template <class T>
+void pool(const MaxPool2dArgs& args) {
   const Shape &x_shape = args.x.info->shape, &y_shape = args.y.info->shape;
   const std::int64_t h = x_shape[1], w = x_shape[2], channels = x_shape[3], p = y_shape[1], q = y_shape[2];
-  const float* x = args.x.as<float>();
-  float* y = args.y.as<float>();
+  const T* x = args.x.as<T>();
+  T* y = args.y.as<T>();
   auto* index = args.index.as<std::uint8_t>();
   const std::int64_t n = lanes();
   const Places nobody = hn::Set(I32(), static_cast<std::int32_t>(args.kernel_size.h * args.kernel_size.w));
@@ -52,7 +52,7 @@ void max_pool2d(const MaxPool2dArgs& args, std::span<std::byte> workspace) {
           const Window rows = window(row % p, h, args.kernel_size.h, args.stride.h, args.padding.h);
           for (std::int64_t column = 0; column < q; ++column) {
             const Window columns = window(column, w, args.kernel_size.w, args.stride.w, args.padding.w);
-            const float* from = x + ((row / p * h + rows.origin) * w + columns.origin) * channels;
+            const T* from = x + ((row / p * h + rows.origin) * w + columns.origin) * channels;
             const std::int64_t to = (row * q + column) * channels;
             const auto winner = [&](std::int64_t c, auto read, Vec& best, Places& place) HWY_ATTR {
               best = read(from + (rows.first * w + columns.first) * channels + c);
@@ -91,6 +91,7 @@ void max_pool2d(const MaxPool2dArgs& args, std::span<std::byte> workspace) {
 }
 
 // Windows that cover the image without gaps or overlaps: each hands its gradient to one of its places, the others get 0.
+template <class T>
 void backward_of_tiles(const MaxPool2dBackwardArgs& args) {
   const Shape &x_shape = args.dx.info->shape, &y_shape = args.dy.info->shape;
   const std::int64_t w = x_shape[2], channels = x_shape[3], q = y_shape[2], n = lanes();
@@ -101,18 +102,18 @@ void backward_of_tiles(const MaxPool2dBackwardArgs& args) {
         for (std::int64_t row = begin; row < end; ++row)
           for (std::int64_t column = 0; column < q; ++column) {
             const std::int64_t from = (row * q + column) * channels;
-            float* to = args.dx.as<float>() + (row * height * w + column * width) * channels;
+            T* to = args.dx.as<T>() + (row * height * w + column * width) * channels;
             for (std::int64_t c = 0; c < channels; c += n) {
               const std::int64_t count = std::min(n, channels - c);
-              const Vec g = count == n ? load(args.dy.as<float>() + from + c)
-                                       : load_part(args.dy.as<float>() + from + c, count);
+              const Vec g = count == n ? load(args.dy.as<T>() + from + c)
+                                       : load_part(args.dy.as<T>() + from + c, count);
               const Places places = count == n ? hn::PromoteTo(I32(), hn::LoadU(U8(), index + from + c))
                                                : read_places(index + from + c, count);
               for (std::int64_t i = 0; i < height; ++i)
                 for (std::int64_t j = 0; j < width; ++j) {
                   const auto here = hn::Set(I32(), static_cast<std::int32_t>(i * width + j));
                   const Vec part = hn::IfThenElseZero(hn::RebindMask(F32(), hn::Eq(places, here)), g);
-                  float* place = to + (i * w + j) * channels + c;
+                  T* place = to + (i * w + j) * channels + c;
                   count == n ? store(part, place) : store_part(part, place, count);
                 }
             }
@@ -121,16 +122,16 @@ void backward_of_tiles(const MaxPool2dBackwardArgs& args) {
 }
 
 // Each element of dx looks for the windows that it won, so that no two threads write the same one.
-void max_pool2d_backward(const MaxPool2dBackwardArgs& args, std::span<std::byte> workspace) {
-  if (args.index.info->dtype != DType::u8) return run_plain(max_pool2d_backward_slot, args, workspace);
+template <class T>
+void backward(const MaxPool2dBackwardArgs& args) {
   const Shape &x_shape = args.dx.info->shape, &y_shape = args.dy.info->shape;
   const std::int64_t h = x_shape[1], w = x_shape[2], channels = x_shape[3], p = y_shape[1], q = y_shape[2];
   if (args.stride == args.kernel_size && args.padding == Pair(0) && h == p * args.kernel_size.h &&
       w == q * args.kernel_size.w)
-    return backward_of_tiles(args);
-  const float* dy = args.dy.as<float>();
+    return backward_of_tiles<T>(args);
+  const T* dy = args.dy.as<T>();
   const auto* index = args.index.as<std::uint8_t>();
-  float* dx = args.dx.as<float>();
+  T* dx = args.dx.as<T>();
   const std::int64_t n = lanes();
   parallel_for(
       x_shape[0] * h, kGrain / (w * channels + 1) + 1, [&](std::int64_t begin, std::int64_t end) HWY_ATTR {
@@ -138,7 +139,7 @@ void max_pool2d_backward(const MaxPool2dBackwardArgs& args, std::span<std::byte>
           const Covering rows = covering(row % h, p, args.kernel_size.h, args.stride.h, args.padding.h);
           for (std::int64_t column = 0; column < w; ++column) {
             const Covering columns = covering(column, q, args.kernel_size.w, args.stride.w, args.padding.w);
-            float* to = dx + (row * w + column) * channels;
+            T* to = dx + (row * w + column) * channels;
             for (std::int64_t c = 0; c < channels; c += n) {
               const std::int64_t count = std::min(n, channels - c);
               Vec total = hn::Zero(F32());
@@ -160,6 +161,17 @@ void max_pool2d_backward(const MaxPool2dBackwardArgs& args, std::span<std::byte>
       });
 }
 
+void max_pool2d(const MaxPool2dArgs& args, std::span<std::byte> workspace) {
+  if (args.index.info->dtype != DType::u8)
+    return run_plain(max_pool2d_slot, args, workspace, args.x.info->dtype);
+  with_element(args.x.info->dtype, [&](auto element) { pool<decltype(element)>(args); });
+}
+void max_pool2d_backward(const MaxPool2dBackwardArgs& args, std::span<std::byte> workspace) {
+  if (args.index.info->dtype != DType::u8)
+    return run_plain(max_pool2d_backward_slot, args, workspace, args.dx.info->dtype);
+  with_element(args.dx.info->dtype, [&](auto element) { backward<decltype(element)>(args); });
+}
+
 }  // namespace reprise::cpu::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
@@ -171,9 +183,24 @@ namespace reprise::cpu {
 HWY_EXPORT(max_pool2d);
 HWY_EXPORT(max_pool2d_backward);
 
+namespace {
+
+// Of the plain loops, where they run.
+std::size_t max_pool2d_workspace(const MaxPool2dArgs& args) {
+  if (args.index.info->dtype == DType::u8) return 0;
+  return plain_workspace(max_pool2d_slot, args, args.x.info->dtype);
+}
+std::size_t max_pool2d_backward_workspace(const MaxPool2dBackwardArgs& args) {
+  if (args.index.info->dtype == DType::u8) return 0;
+  return plain_workspace(max_pool2d_backward_slot, args, args.dx.info->dtype);
+}
+
+}  // namespace
+
 void fill_fast_max_pool2d() {
-  fill(max_pool2d_slot, HWY_DYNAMIC_DISPATCH(max_pool2d));
-  fill(max_pool2d_backward_slot, HWY_DYNAMIC_DISPATCH(max_pool2d_backward));
+  fill_both(max_pool2d_slot, HWY_DYNAMIC_DISPATCH(max_pool2d), max_pool2d_workspace);
+  fill_both(max_pool2d_backward_slot, HWY_DYNAMIC_DISPATCH(max_pool2d_backward),
+            max_pool2d_backward_workspace);
 }
 
 }  // namespace reprise::cpu

@@ -35,7 +35,8 @@ struct MiddleSum {
 };
 
 // Of elements that lie together.
-HWY_INLINE double sum_of(const float* x, std::int64_t count) {
+template <class T>
+HWY_INLINE double sum_of(const T* x, std::int64_t count) {
   constexpr std::int64_t kVectors = 4;     // side by side
   constexpr std::int64_t kElements = 512;  // in f32 that many, for each lane an eighth or fewer
   const std::int64_t n = lanes();
@@ -57,15 +58,19 @@ HWY_INLINE double sum_of(const float* x, std::int64_t count) {
   return total;
 }
 
-void sum(const SumArgs& args, std::span<std::byte> workspace) {
+HWY_INLINE void write(double value, float* to) { *to = static_cast<float>(value); }
+HWY_INLINE void write(double value, BFloat16* to) { *to = to_bfloat16(static_cast<float>(value)); }
+
+template <class T>
+void sum_elements(const SumArgs& args, std::span<std::byte> workspace) {
   const Shape& shape = args.x.info->shape;
   const MiddleSum all(shape, args.kept);
-  const float* x = args.x.as<float>();
-  float* y = args.y.as<float>();
+  const T* x = args.x.as<T>();
+  T* y = args.y.as<T>();
   constexpr std::int64_t kGrain = 16384;  // elements worth a thread
   constexpr std::int64_t kMaxChunks = 64, kBlock = 64;
   if (shape.numel() == 0 || !all.together) {
-    run_plain(sum_slot, args, workspace);
+    run_plain(sum_slot, args, workspace, dtype_of<T>);
   } else if (all.inner == 1 && all.outer == 1) {
     const std::int64_t length = std::max(kGrain, (all.reduced + kMaxChunks - 1) / kMaxChunks);
     const std::int64_t chunks = (all.reduced + length - 1) / length;
@@ -77,11 +82,11 @@ void sum(const SumArgs& args, std::span<std::byte> workspace) {
     });
     double total = 0;
     for (std::int64_t i = 0; i < chunks; ++i) total += partial[static_cast<std::size_t>(i)];
-    y[0] = static_cast<float>(total * args.scale);
+    write(total * args.scale, y);
   } else if (all.inner == 1) {
     parallel_for(all.outer, kGrain / all.reduced + 1, [&](std::int64_t begin, std::int64_t end) HWY_ATTR {
       for (std::int64_t i = begin; i < end; ++i)
-        y[i] = static_cast<float>(sum_of(x + i * all.reduced, all.reduced) * args.scale);
+        write(sum_of(x + i * all.reduced, all.reduced) * args.scale, y + i);
     });
   } else {  // blocks of columns, each by one thread
     const std::int64_t blocks = (all.inner + kBlock - 1) / kBlock;
@@ -90,28 +95,36 @@ void sum(const SumArgs& args, std::span<std::byte> workspace) {
       for (std::int64_t i = begin; i < end; ++i) {
         const std::int64_t outer = i / blocks, first = i % blocks * kBlock;
         const std::int64_t columns = std::min(kBlock, all.inner - first);
-        const float* from = x + outer * all.reduced * all.inner + first;
+        const T* from = x + outer * all.reduced * all.inner + first;
         std::array<double, kBlock> sums = {};
         add_rows<1>(0, all.reduced, columns, sums.data(),
                     [&](std::int64_t row, std::int64_t c, auto read)
                         HWY_ATTR { return Terms<1>{{read(from + row * all.inner + c)}}; });
         for (std::int64_t c = 0; c < columns; ++c)
-          y[outer * all.inner + first + c] =
-              static_cast<float>(sums[static_cast<std::size_t>(c)] * args.scale);
+          write(sums[static_cast<std::size_t>(c)] * args.scale, y + outer * all.inner + first + c);
       }
     });
   }
 }
 
-void column_sum(const ColumnSumArgs& args, std::span<std::byte> workspace) {
+void sum(const SumArgs& args, std::span<std::byte> workspace) {
+  with_element(args.x.info->dtype, [&](auto element) { sum_elements<decltype(element)>(args, workspace); });
+}
+
+// y is f32.
+template <class T>
+void sum_columns(const ColumnSumArgs& args, std::span<std::byte> workspace) {
   const std::int64_t columns = args.y.info->shape[0];
-  if (args.x.info->shape.numel() == 0) return run_plain(column_sum_slot, args, workspace);
-  const float* x = args.x.as<float>();
+  if (args.x.info->shape.numel() == 0) return run_plain(column_sum_slot, args, workspace, dtype_of<T>);
+  const T* x = args.x.as<T>();
   const ColumnChunks chunks(args.x.info->shape.numel() / columns, columns);
   const double* sums = column_sums<1>(chunks, workspace,
                                       [&](std::int64_t row, std::int64_t c, auto read)
                                           HWY_ATTR { return Terms<1>{{read(x + row * columns + c)}}; });
   for (std::int64_t c = 0; c < columns; ++c) args.y.as<float>()[c] = static_cast<float>(sums[c]);
+}
+void column_sum(const ColumnSumArgs& args, std::span<std::byte> workspace) {
+  with_element(args.x.info->dtype, [&](auto element) { sum_columns<decltype(element)>(args, workspace); });
 }
 
 }  // namespace reprise::cpu::HWY_NAMESPACE
@@ -129,15 +142,15 @@ namespace {
 
 std::size_t column_sum_workspace(const ColumnSumArgs& args) {
   const std::int64_t columns = args.y.info->shape[0], count = args.x.info->shape.numel();
-  if (count == 0) return plain_workspace(column_sum_slot, args);
+  if (count == 0) return plain_workspace(column_sum_slot, args, args.x.info->dtype);
   return ColumnChunks(count / columns, columns).workspace(1);
 }
 
 }  // namespace
 
 void fill_fast_sum() {
-  fill(sum_slot, HWY_DYNAMIC_DISPATCH(sum));
-  fill(column_sum_slot, HWY_DYNAMIC_DISPATCH(column_sum), column_sum_workspace);
+  fill_both(sum_slot, HWY_DYNAMIC_DISPATCH(sum));
+  fill_both(column_sum_slot, HWY_DYNAMIC_DISPATCH(column_sum), column_sum_workspace);
 }
 
 }  // namespace reprise::cpu

@@ -23,7 +23,7 @@ inline constexpr std::int64_t kGrain = 32768;  // elements worth a thread
 void round_part(const View& master, const View& rounded, std::int64_t begin, std::int64_t end) {
   const float* from = master.as<float>();
   if (rounded.info->dtype == DType::bf16)
-    for (std::int64_t i = begin; i < end; ++i) rounded.as<BFloat16>()[i] = to_bfloat16(from[i]);
+    map(from + begin, rounded.as<BFloat16>() + begin, end - begin, [](Vec v) HWY_ATTR { return v; });
   else
     for (std::int64_t i = begin; i < end; ++i) rounded.as<Float16>()[i] = to_float16(from[i]);
 }

@@ -1,6 +1,7 @@
-// What the vectorized kernels share: loops over arrays, sums of lanes, exp, tanh, erf and sigmoid of f32. Compiled once
-// for each instruction set (Highway's scheme, https://google.github.io/highway), so the guard is not #pragma once.
-// Include it after hwy/foreach_target.h.
+// What the vectorized kernels share: loops over arrays, sums of lanes, exp, tanh, erf and sigmoid of f32. Arrays are of f32
+// or of bf16, whose elements become f32 where they are read and are rounded where they are written. Compiled once for
+// each instruction set (Highway's scheme, https://google.github.io/highway), so the guard is not #pragma once. Include it
+// after hwy/foreach_target.h.
 #if defined(REPRISE_CPU_VECTOR_MATH_H) == defined(HWY_TARGET_TOGGLE)
 #ifdef REPRISE_CPU_VECTOR_MATH_H
 #undef REPRISE_CPU_VECTOR_MATH_H
@@ -14,6 +15,8 @@
 #include <array>
 #include <cstdint>
 #include <cstring>
+
+#include "reprise/core/dtype.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace reprise::cpu::HWY_NAMESPACE {
@@ -55,34 +58,93 @@ HWY_INLINE void store_part(Vec v, float* to, std::int64_t count) {
 }
 #endif
 
+using U16 = hn::Rebind<std::uint16_t, F32>;  // as many lanes, of half the size
+
+HWY_INLINE Vec from_upper_half(hn::Vec<U16> bits) {
+  const hn::RebindToUnsigned<F32> wide;
+  return hn::BitCast(F32(), hn::ShiftLeft<16>(hn::PromoteTo(wide, bits)));
+}
+// As to_bfloat16: to nearest even, a NaN stays one.
+HWY_INLINE hn::Vec<U16> rounded_upper_half(Vec v) {
+  const hn::RebindToUnsigned<F32> wide;
+  const auto bits = hn::BitCast(wide, v);
+  const auto last = hn::And(hn::ShiftRight<16>(bits), hn::Set(wide, 1));
+  const auto rounded = hn::ShiftRight<16>(hn::Add(bits, hn::Add(hn::Set(wide, 0x7FFF), last)));
+  const auto quiet = hn::Or(hn::ShiftRight<16>(bits), hn::Set(wide, 0x0040));
+  const auto result = hn::IfThenElse(hn::RebindMask(wide, hn::IsNaN(v)), quiet, rounded);
+  return hn::DemoteTo(U16(), hn::BitCast(hn::RebindToSigned<F32>(), result));
+}
+
+HWY_INLINE const std::uint16_t* bits_of(const BFloat16* x) {
+  return reinterpret_cast<const std::uint16_t*>(x);
+}
+HWY_INLINE std::uint16_t* bits_of(BFloat16* x) { return reinterpret_cast<std::uint16_t*>(x); }
+
+HWY_INLINE Vec load(const BFloat16* from) { return from_upper_half(hn::LoadU(U16(), bits_of(from))); }
+HWY_INLINE void store(Vec v, BFloat16* to) { hn::StoreU(rounded_upper_half(v), U16(), bits_of(to)); }
+HWY_INLINE Vec load_part(const BFloat16* from, std::int64_t count, float rest = 0) {
+  HWY_ALIGN std::array<std::uint16_t, kMaxLanes> part = {};
+  std::memcpy(part.data(), from, static_cast<std::size_t>(count) * sizeof(BFloat16));
+  const Vec v = from_upper_half(hn::Load(U16(), part.data()));
+  return rest == 0 ? v : hn::IfThenElse(hn::FirstN(F32(), static_cast<std::size_t>(count)), v, set(rest));
+}
+HWY_INLINE void store_part(Vec v, BFloat16* to, std::int64_t count) {
+  HWY_ALIGN std::array<std::uint16_t, kMaxLanes> part;
+  hn::Store(rounded_upper_half(v), U16(), part.data());
+  std::memcpy(to, part.data(), static_cast<std::size_t>(count) * sizeof(BFloat16));
+}
+
 // Reads (and writes) whole vectors, or the lanes that are left at the end.
 struct WholeVectors {
-  HWY_INLINE Vec operator()(const float* from) const { return load(from); }
-  HWY_INLINE void write(Vec v, float* to) const { store(v, to); }
+  template <class T>
+  HWY_INLINE Vec operator()(const T* from) const {
+    return load(from);
+  }
+  template <class T>
+  HWY_INLINE void write(Vec v, T* to) const {
+    store(v, to);
+  }
 };
 struct LastLanes {
   std::int64_t count;
-  HWY_INLINE Vec operator()(const float* from) const { return load_part(from, count); }
-  HWY_INLINE void write(Vec v, float* to) const { store_part(v, to, count); }
+  template <class T>
+  HWY_INLINE Vec operator()(const T* from) const {
+    return load_part(from, count);
+  }
+  template <class T>
+  HWY_INLINE void write(Vec v, T* to) const {
+    store_part(v, to, count);
+  }
 };
+
+// Calls f with an element of this dtype, f32 or bf16.
+template <class F>
+HWY_INLINE void with_element(DType dtype, F f) {
+  if (dtype == DType::bf16)
+    f(BFloat16{});
+  else
+    f(float{});
+}
+HWY_INLINE float as_float(float x) { return x; }
+HWY_INLINE float as_float(BFloat16 x) { return to_float(x); }
 
 // y[i] = f(i, read) for vectors at i = 0, lanes, 2 lanes, ... of count elements; f reads its operands with `read`. The
 // last elements, fewer than a vector, go through the same f, so that an element's bits do not depend on its place. y may
 // be an operand.
-template <class F>
-HWY_INLINE void map_places(float* y, std::int64_t count, F f) {
+template <class T, class F>
+HWY_INLINE void map_places(T* y, std::int64_t count, F f) {
   const std::int64_t n = lanes();
   std::int64_t i = 0;
   for (; i + n <= count; i += n) store(f(i, WholeVectors()), y + i);
   if (i < count) store_part(f(i, LastLanes{count - i}), y + i, count - i);
 }
 // y[i] = f(x[i]), and y[i] = f(a[i], b[i])
-template <class F>
-HWY_INLINE void map(const float* x, float* y, std::int64_t count, F f) {
+template <class X, class Y, class F>
+HWY_INLINE void map(const X* x, Y* y, std::int64_t count, F f) {
   map_places(y, count, [=](std::int64_t i, auto read) HWY_ATTR { return f(read(x + i)); });
 }
-template <class F>
-HWY_INLINE void map(const float* a, const float* b, float* y, std::int64_t count, F f) {
+template <class A, class B, class Y, class F>
+HWY_INLINE void map(const A* a, const B* b, Y* y, std::int64_t count, F f) {
   map_places(y, count, [=](std::int64_t i, auto read) HWY_ATTR { return f(read(a + i), read(b + i)); });
 }
 

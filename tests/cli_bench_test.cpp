@@ -17,8 +17,9 @@ TEST_CASE("cli bench: one line of JSON, and a dry run that foretells the peak", 
     std::int64_t parameters;
   };
   for (const Case& c : {Case{"mlp", "64", "f32", 101770}, Case{"lenet", "8", "f32", 421642},
-                        Case{"lenet", "2", "f64", 421642}, Case{"chain", "16", "f32", 6581770},
-                        Case{"resnet18", "2", "f32", 11173962}, Case{"gpt", "1", "f32", 10795776}}) {
+                        Case{"lenet", "2", "f64", 421642}, Case{"lenet", "4", "bf16", 421642},
+                        Case{"chain", "16", "f32", 6581770}, Case{"resnet18", "2", "f32", 11173962},
+                        Case{"gpt", "1", "f32", 10795776}}) {
     std::size_t none = 0;
     for (const std::string checkpoint : {"none", "block", "sqrt"}) {
       const auto result = reprise({"bench", "--model", c.model, "--batch", c.batch, "--dtype", c.dtype,
@@ -45,8 +46,9 @@ TEST_CASE("cli bench: one line of JSON, and a dry run that foretells the peak", 
       // Weights and momentum live through the step; their gradients are made in it.
       const std::size_t weights =
           static_cast<std::size_t>(c.parameters) * (std::string(c.dtype) == "f64" ? 8 : 4);
-      // AdamW has two moments.
-      CHECK(line["peak_by_tag"]["optimizer"] == (std::string(c.model) == "gpt" ? 2 * weights : weights));
+      // AdamW has two moments, and parameters in bf16 have masters.
+      const bool two = std::string(c.model) == "gpt" || std::string(c.dtype) == "bf16";
+      CHECK(line["peak_by_tag"]["optimizer"] == (two ? 2 * weights : weights));
       CHECK(line["peak_activation_bytes"] >= weights);
       if (checkpoint == "none") {
         none = line["peak_activation_bytes"];
@@ -58,6 +60,23 @@ TEST_CASE("cli bench: one line of JSON, and a dry run that foretells the peak", 
       if (checkpoint == "block") CHECK(line["replayed_nodes"] > 0);
     }
   }
+}
+
+TEST_CASE("cli bench: the profile's ops and the rest make up the step", "[cli]") {
+  const auto result = reprise({"bench", "--model", "lenet", "--batch", "8", "--steps", "3", "--profile"});
+  REQUIRE(result.code == 0);
+  CHECK_THAT(result.out, Contains("conv2d_backward_weight"));
+  const std::size_t last = result.out.rfind('{', result.out.rfind("\"model\""));
+  const auto profile = nlohmann::ordered_json::parse(result.out.substr(last))["profile"];
+  CHECK(profile["f32_gflops"] > 0);
+  CHECK(profile["gigabytes_per_s"] > 0);
+  double share = 0, convolutions = 0;
+  for (const auto& op : profile["ops"]) {
+    share += op["share"].get<double>();
+    if (op["op"] == "conv2d") convolutions = op["calls"];
+  }
+  CHECK(share == Approx(1.0));
+  CHECK(convolutions == 2);
 }
 
 TEST_CASE("cli compare: every bit is equal", "[cli]") {

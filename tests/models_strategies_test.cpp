@@ -32,7 +32,8 @@ struct Subject {
   Tensor x, y;
   std::vector<std::pair<Tensor, std::vector<std::byte>>> first_state;
 
-  explicit Subject(std::string_view name) : model(make(name)) {
+  explicit Subject(std::string_view name, DType dtype = DType::f32) : model(make(name)) {
+    if (dtype != DType::f32) model.to(dtype);
     std::vector<std::int64_t> shape = {2};
     for (const std::int64_t extent : model.input_shape().extents()) shape.push_back(extent);
     if (model.input_dtype() == DType::i64) {
@@ -145,9 +146,9 @@ std::int64_t count_replays(Subject& subject, nn::CheckpointSetting setting) {
   return count;
 }
 
-void check_random_plans(const char* name, int plans, unsigned seed) {
-  INFO(name << ", seed " << seed);
-  Subject subject(name);
+void check_random_plans(const char* name, int plans, unsigned seed, DType dtype = DType::f32) {
+  INFO(name << " in " << to_string(dtype) << ", seed " << seed);
+  Subject subject(name, dtype);
   const Outcome plain = take_step(subject, {}, false, nullptr);
   subject.reset();
   const Trace trace = checkpoint::trace(subject.step());
@@ -167,9 +168,17 @@ void check_random_plans(const char* name, int plans, unsigned seed) {
 }  // namespace
 
 TEST_CASE("models: every strategy has the bits, the predicted peak and the counted replays", "[models]") {
-  const char* name = GENERATE("mlp", "lenet", "resnet18", "chain", "gpt");
-  INFO(name);
-  Subject subject(name);
+  const auto [name, dtype] = GENERATE(table<const char*, DType>({{"mlp", DType::f32},
+                                                                 {"lenet", DType::f32},
+                                                                 {"resnet18", DType::f32},
+                                                                 {"chain", DType::f32},
+                                                                 {"gpt", DType::f32},
+                                                                 {"lenet", DType::bf16},
+                                                                 {"resnet18", DType::bf16},
+                                                                 {"chain", DType::bf16},
+                                                                 {"gpt", DType::bf16}}));
+  INFO(name << " in " << to_string(dtype));
+  Subject subject(name, dtype);
   const Outcome plain = take_step(subject, {}, false, nullptr);
   CHECK(plain.replays == 0);
   CHECK(predict(subject, {}, false).peak == plain.peak);
@@ -192,12 +201,18 @@ TEST_CASE("models: every strategy has the bits, the predicted peak and the count
 }
 
 TEST_CASE("models: the prediction holds at 1, 2 and 4 threads, and leaves no trace", "[models]") {
-  const char* name = GENERATE("mlp", "lenet", "resnet18", "chain", "gpt");
+  const auto [name, dtype] = GENERATE(table<const char*, DType>({{"mlp", DType::f32},
+                                                                 {"lenet", DType::f32},
+                                                                 {"resnet18", DType::f32},
+                                                                 {"chain", DType::f32},
+                                                                 {"gpt", DType::f32},
+                                                                 {"lenet", DType::bf16},
+                                                                 {"gpt", DType::bf16}}));
   const int before = num_threads();
-  Subject subject(name);
+  Subject subject(name, dtype);
   for (const int threads : {1, 2, 4}) {
     set_num_threads(threads);
-    INFO(name << " with " << threads << " threads");
+    INFO(name << " in " << to_string(dtype) << " with " << threads << " threads");
     const Outcome without = take_step(subject, {}, false, nullptr);
     for (const nn::CheckpointSetting setting :
          {nn::CheckpointSetting{}, nn::CheckpointSetting{Kind::block}, nn::CheckpointSetting{Kind::sqrt}}) {
@@ -216,6 +231,8 @@ TEST_CASE("models: random plans have the bits, the predicted peak and the predic
   check_random_plans("resnet18", 12, 3);
   check_random_plans("chain", 20, 4);
   check_random_plans("gpt", 20, 8);
+  check_random_plans("lenet", 10, 10, DType::bf16);
+  check_random_plans("gpt", 10, 11, DType::bf16);
 }
 
 TEST_CASE("models: 200 random plans each", "[models][slow]") {

@@ -108,10 +108,11 @@ void fill_batch_norm() {
   fill_floating(batch_norm_backward_slot, batch_norm_backward<float>, batch_norm_backward<double>);
   fill_floating(batch_norm_inference_slot, batch_norm_inference<float>, batch_norm_inference<double>);
   fill_widened<batch_norm_slot, &BatchNormArgs::x, &BatchNormArgs::weight, &BatchNormArgs::bias,
-               &BatchNormArgs::y>();
+               &BatchNormArgs::residual, &BatchNormArgs::y>();
   fill_widened<batch_norm_backward_slot, &BatchNormBackwardArgs::dy, &BatchNormBackwardArgs::x,
                &BatchNormBackwardArgs::weight, &BatchNormBackwardArgs::y, &BatchNormBackwardArgs::dweight,
-               &BatchNormBackwardArgs::dbias, &BatchNormBackwardArgs::dx>();
+               &BatchNormBackwardArgs::dbias, &BatchNormBackwardArgs::dx,
+               &BatchNormBackwardArgs::dresidual>();
   fill_widened<batch_norm_inference_slot, &BatchNormInferenceArgs::x, &BatchNormInferenceArgs::weight,
                &BatchNormInferenceArgs::bias, &BatchNormInferenceArgs::mean,
                &BatchNormInferenceArgs::variance, &BatchNormInferenceArgs::y>();
