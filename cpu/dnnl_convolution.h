@@ -21,7 +21,7 @@ struct Convolution {
   std::int64_t out, kernel_h, kernel_w;  // weight [out, kernel_h, kernel_w, in / groups]
   std::int64_t p, q;                     // y [n, p, q, out]
   Conv2dFunctionOptions options;
-  DType dtype;  // f32 or bf16, of everything but the gradients of weight and bias, which are f32
+  DType dtype = DType::f32;  // or bf16, of everything but the gradients of weight and bias, which are f32
   bool bias;    // forward: added; backward_weight: its gradient is wanted
 };
 

@@ -1,5 +1,6 @@
 // The fast kernels of cpu/ at the sizes that the ready models have, where chunks, threads and Winograd come in: against
 // the plain ones in f64, on other numbers of threads, and on views that begin at any byte.
+#include <bit>
 #include <catch2/catch.hpp>
 #include <cmath>
 #include <cstring>
@@ -56,7 +57,7 @@ Case batch_norm_case(const Shape& x, bool relu) {
               [=](Inputs in) {
                 return relu ? batch_norm_relu(in[0], in[1], in[2]).y : batch_norm(in[0], in[1], in[2]).y;
               },
-          .inputs = {uniform(x, 2, 5), uniform({x[-1]}, 0.5, 2), uniform({x[-1]})}};
+          .inputs = {uniform(x, 2, 5), exact(uniform({x[-1]}, 0.5, 2)), exact(uniform({x[-1]}))}};
 }
 
 Case batch_norm_add_relu_case(const Shape& x) {
@@ -116,7 +117,7 @@ std::vector<Case> cases() {
        {distinct({2, 23, 25, 37})}},
       {"layer_norm",
        [](Inputs in) { return layer_norm(in[0], in[1], in[2]); },
-       {uniform({515, 389}, 2, 5), uniform({389}), uniform({389})}},
+       {uniform({515, 389}, 2, 5), exact(uniform({389})), exact(uniform({389}))}},
       {"softmax", [](Inputs in) { return softmax(in[0], -1); }, {uniform({515, 389}, -9, 9)}},
       {"log_softmax", [](Inputs in) { return log_softmax(in[0], -1); }, {uniform({515, 389}, -9, 9)}},
       {"causal_softmax", [](Inputs in) { return causal_softmax(in[0]); }, {uniform({3, 65, 65}, -9, 9)}},
@@ -240,10 +241,34 @@ TEST_CASE("fast kernels at the models' sizes agree with the plain ones in f64", 
   }
 }
 
+// On inputs that bf16 has exactly.
+TEST_CASE("fast bf16 kernels at the models' sizes agree with the plain ones in f64", "[cpu]") {
+  for (const Case& c : cases()) {
+    const std::vector<Tensor> inputs = inputs_of(c, DType::bf16);
+    std::vector<Tensor> exact;
+    {
+      const PlainKernels plain;
+      std::vector<Tensor> same;
+      for (const Tensor& input : inputs) {
+        same.push_back(is_floating(input.dtype()) ? input.detach().to(DType::f64) : input);
+        if (input.requires_grad()) same.back().set_requires_grad(true);
+      }
+      exact = run(c, same);
+    }
+    const std::vector<Tensor> actual = run(c, inputs);
+    for (std::size_t i = 0; i < exact.size(); ++i) {
+      INFO(c.name << " " << to_string(actual[0].info()) << ", result " << i
+                  << " (0: the output, then gradients)");
+      CHECK(relative_rms_error(actual[i], exact[i]) <= 1e-2);
+    }
+  }
+}
+
 TEST_CASE("fast kernels: own ones give the same bits on any number of threads, all of them run after run",
           "[cpu]") {
+  const DType dtype = GENERATE(DType::f32, DType::bf16);
   for (const Case& c : cases()) {
-    const std::vector<Tensor> inputs = inputs_of(c, DType::f32);
+    const std::vector<Tensor> inputs = inputs_of(c, dtype);
     std::vector<Tensor> one;
     {
       const Threads threads(1);
@@ -262,9 +287,10 @@ TEST_CASE("fast kernels: own ones give the same bits on any number of threads, a
 }
 
 TEST_CASE("fast dropout keeps the same elements as the plain one", "[cpu]") {
+  const DType dtype = GENERATE(DType::f32, DType::bf16);
   for (const std::int64_t count : {1, 63, 64, 65, 100003})
     for (const double p : {0.0, 0.3, 1.0}) {
-      const Tensor x = Tensor::rand({count});
+      const Tensor x = Tensor::rand({count}).to(dtype);
       const RandomAddress before = random_state();
       const Tensor fast = dropout(x, p);
       set_random_state(before);
@@ -390,8 +416,9 @@ TEST_CASE("fast kernels take empty tensors as the plain ones do", "[cpu]") {
 }
 
 TEST_CASE("fast kernels read views that begin anywhere, with the same bits", "[cpu]") {
+  const DType dtype = GENERATE(DType::f32, DType::bf16);
   for (const Case& c : cases()) {
-    const std::vector<Tensor> inputs = inputs_of(c, DType::f32);
+    const std::vector<Tensor> inputs = inputs_of(c, dtype);
     const NoGrad no_grad;
     const Tensor expected = c.function(inputs);
     for (const std::int64_t elements : {1, 5, 16}) {
@@ -400,5 +427,24 @@ TEST_CASE("fast kernels read views that begin anywhere, with the same bits", "[c
       INFO(c.name << " " << to_string(expected.info()) << ", views at element " << elements);
       CHECK(same_bits(c.function(views), expected));
     }
+  }
+}
+
+// Ties to even, subnormals, infinities, NaNs and what rounds to infinity, at every place of a vector.
+TEST_CASE("the fast cast rounds as the plain one does", "[cpu]") {
+  std::vector<float> values;
+  for (const std::uint32_t upper :
+       {0x0000U, 0x0001U, 0x3F80U, 0x3F81U, 0x7F7FU, 0x7F80U, 0x7FC0U, 0x7F81U, 0x8000U, 0xFF80U, 0xFFFFU})
+    for (const std::uint32_t lower : {0x0000U, 0x0001U, 0x7FFFU, 0x8000U, 0x8001U, 0xFFFFU})
+      values.push_back(std::bit_cast<float>(upper << 16 | lower));
+  for (std::int64_t skipped = 0; skipped < 17; ++skipped) {
+    const auto count = static_cast<std::int64_t>(values.size()) - skipped;
+    const Tensor x =
+        Tensor::from(std::span<const float>(values).subspan(static_cast<std::size_t>(skipped)), {count});
+    const Tensor fast = x.to(DType::bf16), back = fast.to(DType::f32);
+    const PlainKernels kernels;
+    INFO("from element " << skipped);
+    CHECK(same_bits(fast, x.to(DType::bf16)));
+    CHECK(same_bits(back, fast.to(DType::f32)));
   }
 }

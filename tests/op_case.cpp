@@ -42,8 +42,8 @@ std::function<Values(const std::vector<Values>&)> each(double (*formula)(double,
 const std::vector<OpCase>& op_cases() {
   static const std::vector<OpCase> all = [] {
     std::vector<OpCase> list;
-    for (auto* group : {activation_cases, arithmetic_cases, attention_cases, choice_cases, image_cases, loss_cases,
-                        normalization_cases, product_cases, reduction_cases, shape_cases})
+    for (auto* group : {activation_cases, arithmetic_cases, attention_cases, choice_cases, image_cases,
+                        loss_cases, normalization_cases, product_cases, reduction_cases, shape_cases})
       for (OpCase& op_case : group()) list.push_back(std::move(op_case));
     return list;
   }();

@@ -83,6 +83,7 @@ OpCase make(std::string name, const Setting& s, std::vector<ExpectedSaves> saves
   result.double_backward = false;
   // dy v^T - sum(dy y) cancels where a query sees few keys, and y has been rounded.
   result.fast_tolerance = 3e-6;
+  result.bf16_tolerance = 2e-2;
   result.function = [s](Inputs in) {
     AttentionOptions options{.causal = s.causal, .dropout = s.dropout};
     if (s.mask.numel() != 0) options.mask = in.back();
@@ -97,7 +98,8 @@ OpCase make(std::string name, const Setting& s, std::vector<ExpectedSaves> saves
     const OpInput key = uniform(shape({s.batch, s.keys, s.key_heads, s.head_dim}), -2, 2);
     result.inputs = {uniform(shape({s.batch, s.queries, s.heads, s.head_dim}), -2, 2), key, key};
   }
-  if (s.mask.numel() != 0) result.inputs.push_back(s.boolean ? mask(s.mask) : frozen(uniform(s.mask, -2, 2)));
+  if (s.mask.numel() != 0)
+    result.inputs.push_back(s.boolean ? mask(s.mask) : exact(frozen(uniform(s.mask, -2, 2))));
   result.large = s.batch * s.heads * s.queries * s.head_dim > 100;
   return result;
 }
@@ -105,6 +107,11 @@ OpCase make(std::string name, const Setting& s, std::vector<ExpectedSaves> saves
 // With some of q, k and v frozen.
 OpCase with_frozen(OpCase op_case, std::initializer_list<Index> inputs) {
   for (const Index i : inputs) op_case.inputs[i].differentiable = false;
+  return op_case;
+}
+
+OpCase with_bf16_tolerance(OpCase op_case, double tolerance) {
+  op_case.bf16_tolerance = tolerance;
   return op_case;
 }
 
@@ -117,7 +124,10 @@ std::vector<OpCase> attention_cases() {
   return {
       make("attention", small, everything),
       make("attention, causal", {.queries = 3, .keys = 3, .head_dim = 2, .causal = true}),
-      make("attention, causal, fewer queries", {.queries = 2, .keys = 4, .head_dim = 2, .causal = true}),
+      // Its two queries see one key and two: the gradient of the scores is what rounding leaves of a difference.
+      with_bf16_tolerance(
+          make("attention, causal, fewer queries", {.queries = 2, .keys = 4, .head_dim = 2, .causal = true}),
+          0.2),
       make("attention, causal, fewer keys", {.queries = 4, .keys = 2, .head_dim = 2, .causal = true}),
       make("attention of several heads, causal",
            {.batch = 2, .queries = 3, .keys = 3, .heads = 2, .key_heads = 2, .head_dim = 2, .causal = true}),
