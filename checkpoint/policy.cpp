@@ -21,6 +21,15 @@ Policy Policy::save_only(std::initializer_list<std::string_view> ops) {
   });
 }
 
+Policy Policy::recompute_cheap() {
+  // A product over k elements does k / 2 for a byte of f32, GELU 4, layer norm 2.
+  constexpr double kFlopsPerByte = 16;
+  return custom([](const NodeInfo& node) {
+    return node.flops >= kFlopsPerByte * static_cast<double>(node.bytes) ? Decision::keep
+                                                                         : Decision::recompute;
+  });
+}
+
 Policy Policy::custom(Function decide) {
   Policy policy;
   policy.function_ = std::make_shared<const Function>(std::move(decide));

@@ -21,6 +21,9 @@ class Policy {
   static Policy none();  // no region
   // Keeps the outputs of these ops (by Op::name), recomputes the rest.
   static Policy save_only(std::initializer_list<std::string_view> ops);
+  // Keeps the outputs of ops that do at least 16 floating-point operations for a byte of them: products, convolutions,
+  // attention. What is cheaper to make again than that (element-wise ops, norms, softmax, copies) is recomputed.
+  static Policy recompute_cheap();
   static Policy custom(Function decide);
 
   bool makes_region() const { return makes_region_; }

@@ -138,7 +138,7 @@ int compare(const CompareOptions& options) {
 
   fmt::print("{} on {}, batch {}, {}, {} threads, {} steps\n\n", options.model, source.name, size,
              options.dtype, num_threads(), options.steps);
-  fmt::print("{:10} {:>11} {:>11} {:>8} {:>9} {:>9} {:>8}  {:10} {}\n", "checkpoint", "peak", "activations",
+  fmt::print("{:15} {:>11} {:>11} {:>8} {:>9} {:>9} {:>8}  {:10} {}\n", "checkpoint", "peak", "activations",
              "of none", "replayed", "s/step", "of none", "last loss", "gradients equal");
   nlohmann::ordered_json rows = nlohmann::ordered_json::array();
   Record reference;
@@ -160,7 +160,7 @@ int compare(const CompareOptions& options) {
     const auto share = [](auto part, auto whole) {
       return static_cast<double>(part) / static_cast<double>(whole);
     };
-    fmt::print("{:10} {:>11} {:>11} {:>8.2f} {:>9} {:>9.4f} {:>8.2f}  {:10} {}\n", checkpoint,
+    fmt::print("{:15} {:>11} {:>11} {:>8.2f} {:>9} {:>9.4f} {:>8.2f}  {:10} {}\n", checkpoint,
                megabytes(shown.last.peak_bytes), megabytes(shown.last.peak_activation_bytes()),
                share(shown.last.peak_activation_bytes(), reference.last.peak_activation_bytes()),
                shown.last.replayed_nodes, shown.median_seconds(),

@@ -124,6 +124,11 @@ std::int64_t count_replays(Subject& subject, nn::CheckpointSetting setting) {
   Tape tape;
   const Tensor loss = subject.loss(setting, false);
   const Trace trace = tape.trace();
+  const auto keeps = [&](const TraceNode& node) {
+    std::size_t bytes = 0;
+    for (const std::int32_t v : node.outputs) bytes += trace.values[static_cast<std::size_t>(v)].bytes;
+    return setting.kind == Kind::recompute_cheap && node.flops >= 16 * static_cast<double>(bytes);
+  };
   std::int64_t count = 0;
   for (const Region& region : tape.state().regions) {
     if (region.parent != 0) continue;
@@ -137,7 +142,7 @@ std::int64_t count_replays(Subject& subject, nn::CheckpointSetting setting) {
       const bool view = trace.values[static_cast<std::size_t>(node.outputs[0])].storage ==
                         trace.values[static_cast<std::size_t>(node.inputs[0])].storage;
       bool run = false;
-      for (const std::int32_t v : node.outputs) run |= !view && needed[storage(v)];
+      for (const std::int32_t v : node.outputs) run |= !view && !keeps(node) && needed[storage(v)];
       if (!run) continue;
       ++count;
       for (const std::int32_t v : node.inputs) needed[storage(v)] = true;
@@ -183,8 +188,8 @@ TEST_CASE("models: every strategy has the bits, the predicted peak and the count
   CHECK(plain.replays == 0);
   CHECK(predict(subject, {}, false).peak == plain.peak);
   for (const nn::CheckpointSetting setting :
-       {nn::CheckpointSetting{Kind::block}, nn::CheckpointSetting{Kind::sqrt},
-        nn::CheckpointSetting{Kind::segments, 1}}) {
+       {nn::CheckpointSetting{Kind::block}, nn::CheckpointSetting{Kind::recompute_cheap},
+        nn::CheckpointSetting{Kind::sqrt}, nn::CheckpointSetting{Kind::segments, 1}}) {
     INFO(to_string(setting));
     const Outcome outcome = take_step(subject, setting, false, nullptr);
     CHECK(outcome.bits == plain.bits);
@@ -215,7 +220,8 @@ TEST_CASE("models: the prediction holds at 1, 2 and 4 threads, and leaves no tra
     INFO(name << " in " << to_string(dtype) << " with " << threads << " threads");
     const Outcome without = take_step(subject, {}, false, nullptr);
     for (const nn::CheckpointSetting setting :
-         {nn::CheckpointSetting{}, nn::CheckpointSetting{Kind::block}, nn::CheckpointSetting{Kind::sqrt}}) {
+         {nn::CheckpointSetting{}, nn::CheckpointSetting{Kind::block},
+          nn::CheckpointSetting{Kind::recompute_cheap}, nn::CheckpointSetting{Kind::sqrt}}) {
       const Prediction predicted = predict(subject, setting, false);
       const Outcome after = take_step(subject, setting, false, nullptr);
       CHECK(after.peak == predicted.peak);

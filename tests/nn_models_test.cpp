@@ -171,10 +171,11 @@ TEST_CASE("Segments have edges at round(i n / k); settings are read from text", 
   CHECK(nn::balanced_segments(9, 5) == Segments{{0, 2}, {2, 4}, {4, 5}, {5, 7}, {7, 9}});
   CHECK(nn::balanced_segments(2, 2) == Segments{{0, 1}, {1, 2}});
   CHECK_THROWS_WITH(nn::balanced_segments(2, 3), Contains("from 1 to 2"));
-  for (const char* text : {"none", "block", "sqrt", "7"})
+  for (const char* text : {"none", "block", "recompute_cheap", "sqrt", "7"})
     CHECK(to_string(nn::checkpoint_setting_from_string(text)) == text);
   for (const char* text : {"", "0", "-1", "7x", "blocks"})
-    CHECK_THROWS_WITH(nn::checkpoint_setting_from_string(text), Contains("none, block, sqrt"));
+    CHECK_THROWS_WITH(nn::checkpoint_setting_from_string(text),
+                      Contains("none, block, recompute_cheap, sqrt"));
 }
 
 TEST_CASE("Unknown models and options are refused, and the message lists the models", "[nn]") {

@@ -12,13 +12,14 @@ CheckpointSetting checkpoint_setting_from_string(std::string_view text) {
   using Kind = CheckpointSetting::Kind;
   if (text == "none") return {Kind::none, 0};
   if (text == "block") return {Kind::block, 0};
+  if (text == "recompute_cheap") return {Kind::recompute_cheap, 0};
   if (text == "sqrt") return {Kind::sqrt, 0};
   std::int64_t segments = 0;
   const char* end = text.data() + text.size();
   const auto [rest, error] = std::from_chars(text.data(), end, segments);
   if (error != std::errc() || rest != end || segments < 1)
-    throw UserError(
-        fmt::format("checkpoint setting \"{}\": give none, block, sqrt or a number of segments", text));
+    throw UserError(fmt::format(
+        "checkpoint setting \"{}\": give none, block, recompute_cheap, sqrt or a number of segments", text));
   return {Kind::segments, segments};
 }
 
@@ -28,6 +29,8 @@ std::string to_string(CheckpointSetting setting) {
       return "none";
     case CheckpointSetting::Kind::block:
       return "block";
+    case CheckpointSetting::Kind::recompute_cheap:
+      return "recompute_cheap";
     case CheckpointSetting::Kind::sqrt:
       return "sqrt";
     case CheckpointSetting::Kind::segments:

@@ -10,15 +10,16 @@ namespace reprise::nn {
 
 struct CheckpointSetting {
   enum class Kind {
-    none,      // every value that backward reads is kept
-    block,     // each block is a region, and the stem is one
-    sqrt,      // round(sqrt(blocks)) segments
+    none,             // every value that backward reads is kept
+    block,            // each block is a region, and the stem is one
+    recompute_cheap,  // as block, but a region keeps its products, convolutions and attention (checkpoint/policy.h)
+    sqrt,             // round(sqrt(blocks)) segments
     segments,  // this many segments: consecutive blocks of about equal number, each a region but the last
   } kind = Kind::none;
   std::int64_t segments = 0;
 };
 
-// "none", "block", "sqrt" or a number of segments; UserError that lists them.
+// "none", "block", "recompute_cheap", "sqrt" or a number of segments; UserError that lists them.
 CheckpointSetting checkpoint_setting_from_string(std::string_view text);
 std::string to_string(CheckpointSetting setting);
 

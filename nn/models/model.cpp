@@ -1,6 +1,7 @@
 #include "reprise/nn/models/model.h"
 
 #include <cmath>
+#include <optional>
 
 namespace reprise::nn {
 
@@ -36,9 +37,13 @@ Tensor Model::run_blocks(std::int64_t first, std::int64_t last, Tensor x) {
 std::vector<SummaryPart> Model::parts(CheckpointSetting setting) {
   using Kind = CheckpointSetting::Kind;
   const auto full = checkpoint::Policy::full(), none = checkpoint::Policy::none();
+  // Of each block and of the stem, where the setting is about them.
+  std::optional<checkpoint::Policy> each;
+  if (setting.kind == Kind::block) each = full;
+  if (setting.kind == Kind::recompute_cheap) each = checkpoint::Policy::recompute_cheap();
   std::vector<SummaryPart> parts;
   if (stem_) {
-    const auto& policy = setting.kind == Kind::block ? full : stem_->policy;
+    const auto policy = each.value_or(stem_->policy);
     parts.push_back({"stem", {stem_.get()}, [this, policy](Tensor x) {
                        return checkpoint::run(policy, [&] { return (*stem_)(std::move(x)); });
                      }});
@@ -55,8 +60,8 @@ std::vector<SummaryPart> Model::parts(CheckpointSetting setting) {
     parts.push_back(std::move(part));
   };
   const std::int64_t count = block_count();
-  if (setting.kind == Kind::none || setting.kind == Kind::block) {
-    for (std::int64_t i = 0; i < count; ++i) add_blocks(i, i + 1, setting.kind == Kind::block ? full : none);
+  if (setting.kind == Kind::none || each) {
+    for (std::int64_t i = 0; i < count; ++i) add_blocks(i, i + 1, each.value_or(none));
   } else {
     const std::int64_t segments = setting.kind == Kind::segments
                                       ? setting.segments
