@@ -21,6 +21,8 @@
 #include "reprise/data/idx.h"
 #include "reprise/data/loader.h"
 #include "reprise/data/synthetic.h"
+#include "reprise/data/text.h"
+#include "reprise/data/tokenizer.h"
 #include "reprise/nn/nn.h"
 #include "reprise/ops/ops.h"
 #include "reprise/optim/optim.h"

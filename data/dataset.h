@@ -1,6 +1,7 @@
 #pragma once
 // A dataset is any type with `std::int64_t size() const` and `Batch get(std::span<const std::int64_t>
-// indices) const`; a loader calls get on a thread of its own.
+// indices) const`; a loader calls get on a thread of its own. Where samples differ from epoch to epoch, get takes
+// the epoch as a second argument.
 #include <concepts>
 #include <cstdint>
 #include <span>

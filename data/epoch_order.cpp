@@ -9,8 +9,10 @@
 namespace reprise::data {
 
 std::uint64_t epoch_stream(std::uint64_t seed, std::int64_t epoch, EpochStream purpose) {
-  const auto words = philox(seed, static_cast<std::uint64_t>(epoch));
-  const std::size_t first = purpose == EpochStream::shuffle ? 0 : 2;
+  // Two streams fit into a block.
+  const auto words =
+      philox(purpose == EpochStream::windows ? ~seed : seed, static_cast<std::uint64_t>(epoch));
+  const std::size_t first = purpose == EpochStream::augment ? 2 : 0;
   return static_cast<std::uint64_t>(words[first + 1]) << 32 | words[first];
 }
 

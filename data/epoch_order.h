@@ -7,7 +7,7 @@
 namespace reprise::data {
 
 // The streams of random words that an epoch uses, one per purpose.
-enum class EpochStream { shuffle, augment };
+enum class EpochStream { shuffle, augment, windows };
 std::uint64_t epoch_stream(std::uint64_t seed, std::int64_t epoch, EpochStream purpose);
 
 // 0, 1, ..., size - 1; or shuffled (Fisher-Yates, one Philox block per step).

@@ -82,7 +82,7 @@ class Loader {
             const auto from = static_cast<std::size_t>(i * options.batch_size);
             const auto count = std::min(static_cast<std::size_t>(options.batch_size), order.size() - from);
             const std::span<const std::int64_t> indices = std::span(order).subspan(from, count);
-            Batch batch = dataset->get(indices);
+            Batch batch = get(*dataset, indices, epoch);
             if (options.augment.any())
               batch.inputs = augment(batch.inputs, indices, options.seed, epoch, options.augment);
             return batch;
@@ -97,6 +97,12 @@ class Loader {
 
    private:
     friend class Loader;
+    static Batch get(const D& dataset, std::span<const std::int64_t> indices, std::int64_t epoch) {
+      if constexpr (requires { dataset.get(indices, epoch); })
+        return dataset.get(indices, epoch);
+      else
+        return dataset.get(indices);
+    }
     const D* dataset_;
     LoaderOptions options_;
     std::int64_t epoch_, first_batch_, batches_;
