@@ -1,6 +1,7 @@
-// The GPT: what a token may depend on, the tied head, the initial weights, and models that need not fit.
+// The GPT: what a token may depend on, the tied head, the initial weights, models that need not fit, and generation.
 #include <catch2/catch.hpp>
 #include <cmath>
+#include <set>
 
 #include "reprise/autograd/tape.h"
 #include "reprise/checkpoint/checkpoint.h"
@@ -9,6 +10,7 @@
 #include "reprise/core/random.h"
 #include "reprise/nn/nn.h"
 #include "reprise/ops/ops.h"
+#include "reprise/optim/optim.h"
 
 using namespace reprise;
 using Catch::Matchers::Contains;
@@ -139,4 +141,76 @@ TEST_CASE("gpt2: the largest is built, run and planned without its memory", "[nn
   CHECK(plan.replays() > 0);
   CHECK(memory::live(cpu) == live);
   CHECK(memory::reserved(cpu) == reserved);
+}
+
+namespace {
+
+// A token's successor is the next number: learned in a few steps.
+nn::Model counting_model() {
+  manual_seed(4);
+  nn::Model model = nn::make_gpt(kSmall);
+  optim::AdamW optimizer(model.parameters(), {.lr = 0.02});
+  std::vector<std::int64_t> x, y;
+  for (std::int64_t i = 0; i < 11 * 8; ++i) {
+    x.push_back((i / 8 + i % 8) % 11);
+    y.push_back((x.back() + 1) % 11);
+  }
+  for (int step = 0; step < 60; ++step) {
+    optimizer.zero_grad();
+    Tape tape;
+    tape.backward(cross_entropy(model(ids(x, {11, 8})), ids(y, {11, 8})));
+    optimizer.step();
+  }
+  return model;
+}
+
+}  // namespace
+
+TEST_CASE("generate: greedy continues what was learned, past the context", "[nn]") {
+  nn::Model model = counting_model();
+  std::vector<std::int64_t> heard;
+  const std::vector<std::int64_t> tokens = nn::generate(
+      model, {3, 4}, {.tokens = 12, .temperature = 0, .each = [&](std::int64_t t) { heard.push_back(t); }});
+  CHECK(tokens == std::vector<std::int64_t>{5, 6, 7, 8, 9, 10, 0, 1, 2, 3, 4, 5});
+  CHECK(heard == tokens);
+  CHECK(model.training());
+  CHECK(nn::generate(model, {3, 4}, {.tokens = 12, .top_k = 1, .seed = 5}) == tokens);
+}
+
+TEST_CASE("generate: samples follow softmax at the temperature, by seed", "[nn]") {
+  manual_seed(5);
+  nn::Model model = nn::make_gpt(kSmall);
+  const std::vector<std::int64_t> prompt = {1, 2, 3};
+  const std::vector<double> logits = model(ids(prompt, {1, 3})).to_vector();
+  for (const double temperature : {0.5, 1.0, 2.0}) {
+    std::vector<double> expected;
+    double sum = 0;
+    for (std::size_t i = 0; i < 11; ++i) sum += std::exp(logits[2 * 11 + i] / temperature);
+    for (std::size_t i = 0; i < 11; ++i) expected.push_back(std::exp(logits[2 * 11 + i] / temperature) / sum);
+    std::vector<double> counts(11);
+    constexpr int kSamples = 2000;
+    for (std::uint64_t seed = 0; seed < kSamples; ++seed)
+      ++counts[static_cast<std::size_t>(
+          nn::generate(model, prompt, {.tokens = 1, .temperature = temperature, .seed = seed})[0])];
+    for (std::size_t i = 0; i < 11; ++i)
+      CHECK(counts[i] / kSamples == Approx(expected[i]).margin(0.04));  // more than 3.5 standard deviations
+  }
+  const auto draw = [&](std::uint64_t seed) {
+    return nn::generate(model, prompt, {.tokens = 30, .seed = seed});
+  };
+  CHECK(draw(1) == draw(1));
+  CHECK(draw(1) != draw(2));
+  std::set<std::int64_t> seen;
+  for (std::uint64_t seed = 0; seed < 200; ++seed)
+    seen.insert(nn::generate(model, prompt, {.tokens = 1, .temperature = 5, .top_k = 2, .seed = seed})[0]);
+  CHECK(seen.size() == 2);
+}
+
+TEST_CASE("generate: what cannot be is refused", "[nn]") {
+  nn::Model model = nn::make_gpt(kSmall);
+  CHECK_THROWS_WITH(nn::generate(model, {}), Contains("prompt"));
+  CHECK_THROWS_WITH(nn::generate(model, {1}, {.temperature = -1}), Contains("temperature -1"));
+  CHECK_THROWS_WITH(nn::generate(model, {11}), Contains("11"));
+  nn::Model mlp = nn::make_model("mlp");
+  CHECK_THROWS_WITH(nn::generate(mlp, {1}), Contains("mlp"));
 }
