@@ -21,7 +21,8 @@ using namespace reprise;
 using namespace reprise::cli;
 
 constexpr const char* kCheckpointHelp =
-    "none; block: each block is a region; sqrt: round(sqrt(blocks)) segments; N: that many segments";
+    "none; block: each block is a region; recompute_cheap: the same, but products, convolutions and "
+    "attention are kept; sqrt: round(sqrt(blocks)) segments; N: that many segments";
 
 CLI::Validator one_of(const std::vector<std::string>& names) {
   return CLI::Validator(
@@ -68,6 +69,17 @@ void add_memory_limit(CLI::App& app, std::optional<std::size_t>& limit) {
       ->type_name("SIZE");
 }
 
+CLI::Validator dataset() {
+  return CLI::Validator(
+      [](std::string& text) {
+        if (!text_file(text).empty()) return std::string();
+        const auto& names = source_names();
+        if (std::find(names.begin(), names.end(), text) != names.end()) return std::string();
+        return fmt::format("'{}' is not one of {}, text:FILE", text, fmt::join(names, ", "));
+      },
+      "", "dataset");
+}
+
 void add_model(CLI::App& app, std::string& model, ModelShape& shape) {
   app.add_option("--model", model, "`reprise models` lists them")
       ->check(one_of(model_names()))
@@ -83,12 +95,23 @@ void add_model(CLI::App& app, std::string& model, ModelShape& shape) {
 }
 
 void add_train(CLI::App& root, TrainOptions& options) {
-  CLI::App& app = *root.add_subcommand("train", "Train a model, with test accuracy after each epoch");
+  CLI::App& app =
+      *root.add_subcommand("train", "Train a model, with test accuracy or validation loss after each epoch");
   TrainSettings& s = options.settings;
   add_model(app, s.model, s);
-  app.add_option("--data", s.data, "fashion-mnist or synthetic")
-      ->check(one_of(source_names()))
+  app.add_option("--data", s.data, "fashion-mnist, synthetic or text:FILE (plain or gzip)")
+      ->check(dataset())
       ->type_name("NAME");
+  app.add_option("--tokenizer", s.tokenizer, "of a text: characters (those that it has) or bytes")
+      ->check(one_of({"characters", "bytes"}))
+      ->type_name("NAME");
+  app.add_option("--validation", s.validation, "the share of a text, at its end, that is not trained on")
+      ->check(not_negative())
+      ->type_name("X");
+  app.add_option("--validate-every", s.validate_every,
+                 "on a text, print the validation loss every so many steps too; 0: at each epoch's end only")
+      ->check(at_least(0))
+      ->type_name("N");
   app.add_option("--data-dir", options.data_dir, "the folder of fashion-mnist")->type_name("DIR");
   app.add_option("--samples", s.samples, "how many synthetic samples")->check(at_least(1))->type_name("N");
   app.add_option("--epochs", s.epochs, "passes over the samples")->check(at_least(1))->type_name("N");
@@ -185,6 +208,25 @@ void add_compare(CLI::App& root, CompareOptions& options) {
   app.add_option("--json", options.json, "write the table to this file")->type_name("FILE");
 }
 
+void add_generate(CLI::App& root, GenerateOptions& options) {
+  CLI::App& app = *root.add_subcommand("generate", "Write text with a model that was trained on text");
+  app.add_option("--load", options.load, "a run saved by `reprise train --save`")
+      ->required()
+      ->type_name("DIR");
+  app.add_option("--prompt", options.prompt, "the text to go on with; without: a new line")
+      ->type_name("TEXT");
+  app.add_option("--tokens", options.tokens, "how many to write")->check(at_least(0))->type_name("N");
+  app.add_option("--temperature", options.temperature,
+                 "below 1 safer, above 1 bolder; 0: always the likeliest token")
+      ->check(not_negative())
+      ->type_name("T");
+  app.add_option("--top-k", options.top_k, "choose among the K likeliest tokens; 0: among all")
+      ->check(at_least(0))
+      ->type_name("K");
+  app.add_option("--seed", options.seed, "of the choices")->type_name("N");
+  app.add_option("--threads", options.threads, "0: one per core")->check(at_least(0))->type_name("N");
+}
+
 // The names, as TrainSettings has them, of the options that were given.
 std::vector<std::string> given_options(const CLI::App& app) {
   std::vector<std::string> names;
@@ -243,13 +285,16 @@ int main(int argc, char** argv) {
       "\nTo begin with:\n"
       "  reprise compare --model resnet18                a step with and without checkpointing, bit for bit\n"
       "  reprise train --model lenet --checkpoint block  LeNet on Fashion-MNIST\n"
+      "  reprise train --model gpt --data text:FILE --save DIR, then reprise generate --load DIR\n"
       "  reprise COMMAND --help                          a command's options");
   TrainOptions train_options;
   BenchOptions bench_options;
   CompareOptions compare_options;
+  GenerateOptions generate_options;
   add_train(root, train_options);
   add_bench(root, bench_options);
   add_compare(root, compare_options);
+  add_generate(root, generate_options);
   root.add_subcommand("models", "List the models");
   for (CLI::App* command : root.get_subcommands({})) command->footer("");
   try {
@@ -263,6 +308,7 @@ int main(int argc, char** argv) {
     if (root.got_subcommand("train")) return run_train(*root.get_subcommand("train"), train_options);
     if (root.got_subcommand("bench")) return bench(bench_options);
     if (root.got_subcommand("compare")) return compare(compare_options);
+    if (root.got_subcommand("generate")) return generate(generate_options);
     return list_models();
   } catch (const UsageError& error) {
     return fail(2, error.what());

@@ -38,6 +38,11 @@ struct TrainSettings : ModelShape {
   std::string checkpoint = "none";
   std::uint64_t seed = 0;
   int threads = 0;  // 0: one per core
+  // Of text.
+  std::string tokenizer = "characters";
+  double validation = 0.1;          // share of the text
+  std::int64_t validate_every = 0;  // steps; 0: at each epoch's end only
+  std::uint64_t text_hash = 0;      // no option: a resumed run must read the text that it began with
 };
 
 struct TrainOptions {
@@ -80,10 +85,21 @@ struct CompareOptions {
   std::string json;
 };
 
+struct GenerateOptions {
+  std::string load;         // folder of a saved run
+  std::string prompt = {};  // empty: begin at a line's beginning
+  std::int64_t tokens = 200;
+  double temperature = 0.8;
+  std::int64_t top_k = 0;
+  std::uint64_t seed = 0;
+  int threads = 0;
+};
+
 // Each returns the exit code.
 int train(TrainOptions options);
 int bench(const BenchOptions& options);
 int compare(const CompareOptions& options);
+int generate(const GenerateOptions& options);
 int list_models();
 
 }  // namespace reprise::cli

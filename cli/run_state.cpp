@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "reprise/cli/files.h"
+#include "reprise/cli/source.h"
 #include "reprise/core/safetensors.h"
 #include "reprise/nn/serialize.h"
 
@@ -16,18 +17,21 @@ namespace reprise::cli {
 
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(TrainSettings, model, layers, width, heads, context, dropout, data, dtype,
                                    batch, samples, epochs, optimizer, lr, momentum, weight_decay, schedule,
-                                   warmup, augment, checkpoint, seed, threads)
-NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(EpochResult, loss, test_accuracy)
+                                   warmup, augment, checkpoint, seed, threads, tokenizer, validation,
+                                   validate_every, text_hash)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(EpochResult, loss, test_accuracy, validation_loss)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Validation, step, loss)
 
 namespace {
 
 namespace fs = std::filesystem;
 using nlohmann::json;
 
-constexpr int kFormat = 1;
+constexpr int kFormat = 2;
 constexpr const char* kStateFile = "state.json";
 constexpr const char* kWeightsFile = "weights.safetensors";
 constexpr const char* kOptimizerFile = "optimizer.safetensors";
+constexpr const char* kTokenizerFile = "tokenizer.json";
 
 // A name for this step's folder that state.json does not name. What lies there was left by a process that died.
 fs::path fresh_folder(const fs::path& root, std::int64_t step) {
@@ -46,7 +50,7 @@ fs::path fresh_folder(const fs::path& root, std::int64_t step) {
 }  // namespace
 
 void save_run(const std::string& folder, const TrainSettings& settings, const RunPosition& position,
-              nn::Module& model, const optim::Optimizer& optimizer) {
+              nn::Module& model, const optim::Optimizer& optimizer, const data::Tokenizer* tokenizer) {
   const fs::path root(folder);
   std::error_code error;
   fs::create_directories(root, error);
@@ -56,6 +60,7 @@ void save_run(const std::string& folder, const TrainSettings& settings, const Ru
   make_folder(step, [&](const fs::path& inside) {
     nn::save(model, (inside / kWeightsFile).string());
     write_safetensors((inside / kOptimizerFile).string(), optimizer.state());
+    if (tokenizer) tokenizer->save((inside / kTokenizerFile).string());
   });
   json state;
   state["format"] = kFormat;
@@ -67,6 +72,7 @@ void save_run(const std::string& folder, const TrainSettings& settings, const Ru
   state["loss_sum"] = position.loss_sum;
   state["random"] = {{"seed", position.random.seed}, {"offset", position.random.offset}};
   state["results"] = position.results;
+  state["validations"] = position.validations;
   replace_file(root / kStateFile, state.dump(2) + "\n");
   for (const auto& entry : fs::directory_iterator(root))
     if (entry.is_directory() && entry.path().filename().string().starts_with("step-") && entry.path() != step)
@@ -92,6 +98,7 @@ SavedRun open_run(const std::string& folder) {
     run.position.random = {state.at("random").at("seed").get<std::uint64_t>(),
                            state.at("random").at("offset").get<std::uint64_t>()};
     run.position.results = state.at("results").get<std::vector<EpochResult>>();
+    run.position.validations = state.at("validations").get<std::vector<Validation>>();
     run.folder = (fs::path(folder) / state.at("folder").get<std::string>()).string();
     return run;
   } catch (const json::parse_error& error) {
@@ -102,8 +109,16 @@ SavedRun open_run(const std::string& folder) {
   }
 }
 
-void load_run(const SavedRun& run, nn::Module& model, optim::Optimizer& optimizer) {
+data::Tokenizer load_tokenizer(const SavedRun& run) {
+  return data::Tokenizer::load((fs::path(run.folder) / kTokenizerFile).string());
+}
+
+void load_weights(const SavedRun& run, nn::Module& model) {
   nn::load(model, (fs::path(run.folder) / kWeightsFile).string());
+}
+
+void load_run(const SavedRun& run, nn::Module& model, optim::Optimizer& optimizer) {
+  load_weights(run, model);
   const std::string path = (fs::path(run.folder) / kOptimizerFile).string();
   std::vector<std::pair<std::string, Tensor>> state;
   for (const SafetensorsEntry& entry : read_safetensors_header(path).entries)
@@ -113,7 +128,9 @@ void load_run(const SavedRun& run, nn::Module& model, optim::Optimizer& optimize
 
 TrainSettings resumed_settings(const TrainSettings& saved, const TrainOptions& options) {
   // What may change without another order of samples or another function of the step.
-  std::set<std::string> free = {"checkpoint", "threads"};
+  std::set<std::string> free = {"checkpoint", "threads", "validate_every"};
+  // A text may lie elsewhere: whether it is the same one is seen by its hash.
+  if (!text_file(saved.data).empty() && !text_file(options.settings.data).empty()) free.insert("data");
   if (saved.schedule == "constant") free.insert("epochs");
   json settings = saved;
   const json asked = options.settings;

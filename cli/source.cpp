@@ -1,15 +1,28 @@
 #include "reprise/cli/source.h"
 
+#include <algorithm>
 #include <memory>
+#include <string_view>
 
 #include "reprise/data/fashion_mnist.h"
 #include "reprise/data/synthetic.h"
 
 namespace reprise::cli {
+namespace {
+
+// A validation reads no more: enough for two digits of the loss.
+constexpr std::int64_t kValidationTokens = 65536;
+
+}  // namespace
 
 const std::vector<std::string>& source_names() {
   static const std::vector<std::string> names = {"fashion-mnist", "synthetic"};
   return names;
+}
+
+std::string text_file(const std::string& name) {
+  constexpr std::string_view kPrefix = "text:";
+  return name.starts_with(kPrefix) ? name.substr(kPrefix.size()) : std::string();
 }
 
 Source open_source(const std::string& name, data::Split split, const SourceOptions& options) {
@@ -20,7 +33,21 @@ Source open_source(const std::string& name, data::Split split, const SourceOptio
             .classes = static_cast<std::int64_t>(data::FashionMnist::kClasses.size()),
             .samples = set->size(),
             .fill = -data::FashionMnist::kMean / data::FashionMnist::kStd,
-            .read = [set](std::span<const std::int64_t> indices) { return set->get(indices); }};
+            .read = [set](auto indices, std::int64_t) { return set->get(indices); }};
+  }
+  if (options.text) {
+    const data::TextWindows windows(
+        *options.text, split,
+        {.context = options.sample[0],
+         .validation = options.validation,
+         .seed = options.seed,
+         .most = std::max<std::int64_t>(kValidationTokens / options.sample[0], 1)});
+    return {.name = name,
+            .sample = options.sample,
+            .dtype = DType::i64,
+            .classes = options.text->tokenizer.size(),
+            .samples = windows.size(),
+            .read = [windows](auto indices, std::int64_t epoch) { return windows.get(indices, epoch); }};
   }
   if (options.dtype == DType::i64) {
     const data::SyntheticTokens set({.length = options.sample[0],
@@ -33,7 +60,7 @@ Source open_source(const std::string& name, data::Split split, const SourceOptio
             .dtype = options.dtype,
             .classes = options.classes,
             .samples = options.samples,
-            .read = [set](std::span<const std::int64_t> indices) { return set.get(indices); }};
+            .read = [set](auto indices, std::int64_t) { return set.get(indices); }};
   }
   const data::Synthetic set({.shape = options.sample,
                              .classes = options.classes,
@@ -44,7 +71,7 @@ Source open_source(const std::string& name, data::Split split, const SourceOptio
           .sample = options.sample,
           .classes = options.classes,
           .samples = options.samples,
-          .read = [set](std::span<const std::int64_t> indices) { return set.get(indices); }};
+          .read = [set](auto indices, std::int64_t) { return set.get(indices); }};
 }
 
 data::Batch batch_in_order(const Source& source, std::int64_t first, std::int64_t count) {

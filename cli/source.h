@@ -8,11 +8,15 @@
 
 #include "reprise/core/shape.h"
 #include "reprise/data/dataset.h"
+#include "reprise/data/text.h"
 
 namespace reprise::cli {
 
-// The names of --data.
+// The names of --data, besides text:FILE.
 const std::vector<std::string>& source_names();
+
+// FILE of "text:FILE"; empty for another name.
+std::string text_file(const std::string& name);
 
 // Any dataset, as a dataset.
 struct Source {
@@ -22,19 +26,23 @@ struct Source {
   std::int64_t classes = 0;
   std::int64_t samples = 0;
   double fill = 0;  // what augmentation pads with: black
-  std::function<data::Batch(std::span<const std::int64_t>)> read = {};
+  std::function<data::Batch(std::span<const std::int64_t>, std::int64_t epoch)> read = {};
 
   std::int64_t size() const { return samples; }
-  data::Batch get(std::span<const std::int64_t> indices) const { return read(indices); }
+  data::Batch get(std::span<const std::int64_t> indices, std::int64_t epoch = 0) const {
+    return read(indices, epoch);
+  }
 };
 
 struct SourceOptions {
-  std::string folder = {};    // of fashion-mnist
-  Shape sample = {};          // of synthetic: the model's own input
-  DType dtype = DType::f32;   // of synthetic
-  std::int64_t classes = 10;  // of synthetic
-  std::int64_t samples = 0;   // of synthetic
-  std::uint64_t seed = 0;     // of synthetic
+  std::string folder = {};           // of fashion-mnist
+  Shape sample = {};                 // of synthetic: the model's own input
+  DType dtype = DType::f32;          // of synthetic
+  std::int64_t classes = 10;         // of synthetic
+  std::int64_t samples = 0;          // of synthetic
+  std::uint64_t seed = 0;            // of synthetic and of a text's windows
+  const data::Text* text = nullptr;  // of text:FILE, whose windows are `sample` long
+  double validation = 0.1;           // of text:FILE
 };
 
 // FileError when files are missing or damaged.

@@ -23,6 +23,8 @@
 #include "reprise/core/memory.h"
 #include "reprise/core/parallel.h"
 #include "reprise/data/loader.h"
+#include "reprise/data/text.h"
+#include "reprise/ops/cross_entropy.h"
 
 namespace reprise::cli {
 namespace {
@@ -54,12 +56,45 @@ double accuracy(nn::Model& model, const Source& test) {
   return static_cast<double>(right) / static_cast<double>(test.size());
 }
 
+// The mean loss of the text's validation windows, for each token.
+double validation_loss(nn::Model& model, const Source& windows, std::int64_t batch_size) {
+  const NoGrad no_grad;
+  model.eval();
+  double sum = 0;
+  const data::Loader loader(windows, {.batch_size = batch_size});
+  for (auto [x, y] : loader.epoch(0)) {
+    const auto count = static_cast<double>(y.size(0));
+    sum += count * cross_entropy(model(std::move(x)), std::move(y)).item();
+  }
+  model.train();
+  return sum / static_cast<double>(windows.size());
+}
+
+// FNV-1a (Fowler, Noll, Vo) over the tokens.
+std::uint64_t hash(const Tensor& tokens) {
+  std::uint64_t value = 0xcbf29ce484222325;
+  for (const std::int32_t token : tokens.read<std::int32_t>())
+    value = (value ^ static_cast<std::uint32_t>(token)) * 0x100000001b3;
+  return value;
+}
+
+// The text of --data text:FILE, with the tokenizer of the run that is resumed.
+std::optional<data::Text> read_text(const TrainSettings& settings, const SavedRun* resumed) {
+  const std::string file = text_file(settings.data);
+  if (file.empty()) return std::nullopt;
+  if (resumed) return data::read_text(file, load_tokenizer(*resumed));
+  using Kind = data::Tokenizer::Kind;
+  return data::read_text(file, settings.tokenizer == "bytes" ? Kind::bytes : Kind::characters);
+}
+
 // A training run: what is fixed, and where it stands.
 class Training {
  public:
-  Training(const TrainOptions& options, TrainSettings settings)
+  // `text` is that of --data text:FILE.
+  Training(const TrainOptions& options, TrainSettings settings, std::optional<data::Text> text)
       : options_(options),
         settings_(std::move(settings)),
+        text_(std::move(text)),
         dtype_(parse_dtype(settings_.dtype)),
         input_(default_input(settings_.model, settings_)),
         train_(open_source(settings_.data, data::Split::train, source_options(settings_.samples))),
@@ -101,18 +136,24 @@ class Training {
             .dtype = input_.dtype,
             .classes = input_.classes,
             .samples = samples,
-            .seed = settings_.seed};
+            .seed = settings_.seed,
+            .text = text_ ? &*text_ : nullptr,
+            .validation = settings_.validation};
   }
+  bool reads_text() const { return text_.has_value(); }
+  bool predicts_tokens() const { return train_.dtype == DType::i64; }
 
   bool steps_are_done() const { return options_.steps > 0 && steps_run_ >= options_.steps; }
   bool stopping() const { return steps_are_done() || Interrupts::signal() != 0; }
   void passage();       // the batches of the epoch that are left, or up to a stop
-  void finish_epoch();  // accuracy, results
+  void validate();      // where --validate-every asks for it
+  void finish_epoch();  // accuracy or validation loss, results
   void save();
   void write_json(const std::string& ended) const;
 
   const TrainOptions& options_;
   const TrainSettings settings_;
+  const std::optional<data::Text> text_;
   const DType dtype_;
   const ModelInput input_;
   const Source train_, test_;
@@ -124,7 +165,7 @@ class Training {
 
   // Of this process.
   std::int64_t steps_run_ = 0;
-  std::int64_t images_run_ = 0;
+  std::int64_t samples_run_ = 0;  // images, or tokens
   double seconds_run_ = 0;
   Clock::time_point start_ = Clock::now();
 };
@@ -134,7 +175,8 @@ void Training::passage() {
   Progress progress(fmt::format("epoch {}/{}", position_.epoch + 1, settings_.epochs), loader_.batches(),
                     position_.batch);
   const auto start = Clock::now();
-  std::int64_t images = 0;
+  std::int64_t samples = 0;
+  double shown_loss = 0;  // of a text: over about the last 20 steps
   for (auto [x, y] : loader_.epoch(position_.epoch, position_.batch)) {
     optimizer_->set_lr(learning_rate(
         settings_.schedule, position_.step,
@@ -144,38 +186,54 @@ void Training::passage() {
     ++position_.batch;
     ++position_.step;
     ++steps_run_;
-    images += y.size(0);
+    samples += y.numel();
+    shown_loss = samples == y.numel() ? figures.loss : 0.95 * shown_loss + 0.05 * figures.loss;
     if (progress.due(position_.batch) || stopping())
-      progress.show(position_.batch, fmt::format("loss {:.4f}  {:.0f} images/s  live {}  peak {}",
-                                                 position_.loss_sum / static_cast<double>(position_.batch),
-                                                 static_cast<double>(images) / seconds_since(start),
-                                                 megabytes(memory::live(Device::cpu())),
-                                                 megabytes(memory::peak(Device::cpu()))));
+      progress.show(
+          position_.batch,
+          fmt::format("loss {:.4f}  {:.0f} {}/s  live {}  peak {}",
+                      reads_text() ? shown_loss : position_.loss_sum / static_cast<double>(position_.batch),
+                      static_cast<double>(samples) / seconds_since(start),
+                      predicts_tokens() ? "tokens" : "images", megabytes(memory::live(Device::cpu())),
+                      megabytes(memory::peak(Device::cpu()))));
+    if (reads_text() && settings_.validate_every > 0 && position_.step % settings_.validate_every == 0)
+      validate();
     if (stopping()) break;
   }
   optimizer_->zero_grad();
   position_.random = random_state();
-  images_run_ += images;
+  samples_run_ += samples;
   seconds_run_ += seconds_since(start);
+}
+
+void Training::validate() {
+  optimizer_->zero_grad();
+  position_.validations.push_back({position_.step, validation_loss(model_, test_, settings_.batch)});
+  fmt::print("step {}  validation loss {:.4f}\n", position_.step, position_.validations.back().loss);
+  std::fflush(stdout);
 }
 
 void Training::finish_epoch() {
   EpochResult result;
   result.loss = position_.loss_sum / static_cast<double>(loader_.batches());
-  result.test_accuracy = accuracy(model_, test_);
+  if (predicts_tokens())
+    result.validation_loss = validation_loss(model_, test_, settings_.batch);
+  else
+    result.test_accuracy = accuracy(model_, test_);
   position_.results.push_back(result);
   ++position_.epoch;
   position_.batch = 0;
   position_.loss_sum = 0;
-  fmt::print("epoch {}/{}  loss {:.4f}  test accuracy {:.2f}%\n", position_.epoch, settings_.epochs,
-             result.loss, 100 * result.test_accuracy);
+  fmt::print("epoch {}/{}  loss {:.4f}  {}\n", position_.epoch, settings_.epochs, result.loss,
+             predicts_tokens() ? fmt::format("validation loss {:.4f}", result.validation_loss)
+                               : fmt::format("test accuracy {:.2f}%", 100 * result.test_accuracy));
   std::fflush(stdout);
 }
 
 void Training::save() {
   const std::string& folder = options_.save.empty() ? options_.resume : options_.save;
   if (folder.empty()) return;
-  save_run(folder, settings_, position_, model_, *optimizer_);
+  save_run(folder, settings_, position_, model_, *optimizer_, text_ ? &text_->tokenizer : nullptr);
 }
 
 void Training::write_json(const std::string& ended) const {
@@ -193,10 +251,17 @@ void Training::write_json(const std::string& ended) const {
   result["ended"] = ended;
   result["steps"] = position_.step;
   result["epochs"] = nlohmann::ordered_json::array();
+  const char* measure = predicts_tokens() ? "validation_loss" : "test_accuracy";
+  const auto measured = [&](const EpochResult& epoch) {
+    return predicts_tokens() ? epoch.validation_loss : epoch.test_accuracy;
+  };
   for (const EpochResult& epoch : position_.results)
-    result["epochs"].push_back({{"loss", epoch.loss}, {"test_accuracy", epoch.test_accuracy}});
-  if (!position_.results.empty()) result["test_accuracy"] = position_.results.back().test_accuracy;
-  result["images_per_s"] = seconds_run_ > 0 ? static_cast<double>(images_run_) / seconds_run_ : 0.0;
+    result["epochs"].push_back({{"loss", epoch.loss}, {measure, measured(epoch)}});
+  if (!position_.results.empty()) result[measure] = measured(position_.results.back());
+  for (const Validation& validation : position_.validations)
+    result["validations"].push_back({{"step", validation.step}, {"loss", validation.loss}});
+  result[predicts_tokens() ? "tokens_per_s" : "images_per_s"] =
+      seconds_run_ > 0 ? static_cast<double>(samples_run_) / seconds_run_ : 0.0;
   result["seconds"] = seconds_since(start_);
   result["peak_bytes"] = memory::peak(Device::cpu());
   result["peak_by_tag"] = memory::peak_by_tag(Device::cpu());
@@ -241,7 +306,15 @@ int train(TrainOptions options) {
   if (settings.threads == 0) settings.threads = num_threads();
   set_num_threads(settings.threads);
   if (options.memory_limit) memory::set_limit(Device::cpu(), *options.memory_limit);
-  Training training(options, settings);
+  std::optional<data::Text> text = read_text(settings, saved ? &*saved : nullptr);
+  if (text) {
+    const std::uint64_t found = hash(text->tokens);
+    if (saved && found != settings.text_hash)
+      throw FileError(
+          fmt::format("{}: not the text that the saved run began with: it has other characters", text->path));
+    settings.text_hash = found;
+  }
+  Training training(options, settings, std::move(text));
   if (saved) training.resume(*saved);
   return training.run();
 }

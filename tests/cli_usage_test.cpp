@@ -64,13 +64,15 @@ TEST_CASE("cli: what goes wrong in a run", "[cli]") {
 TEST_CASE("cli: help names every command and option", "[cli]") {
   const cli_test::Result help = reprise({"--help"});
   CHECK(help.code == 0);
-  for (const char* word : {"train", "bench", "compare", "models", "--help"})
+  for (const char* word : {"train", "bench", "compare", "generate", "models", "--help"})
     CHECK_THAT(help.out, Contains(word));
   const cli_test::Result train = reprise({"train", "--help"});
   CHECK(train.code == 0);
   for (const char* option :
-       {"--model", "--data", "--data-dir", "--epochs", "--batch", "--optimizer", "--lr", "--checkpoint",
-        "--seed", "--memory-limit", "--save", "--resume", "--json", "--steps", "--threads", "--dtype"})
+       {"--model",   "--data",         "--data-dir", "--epochs",    "--batch",      "--optimizer",
+        "--lr",      "--checkpoint",   "--seed",     "--tokenizer", "--validation", "--validate-every",
+        "--context", "--memory-limit", "--save",     "--resume",    "--json",       "--steps",
+        "--threads", "--dtype"})
     CHECK_THAT(train.out, Contains(option));
   CHECK(reprise({"--version"}).code == 0);
 }
