@@ -18,10 +18,8 @@ struct BinaryCrossEntropy final : KernelOp<BinaryCrossEntropyArgs> {
   BinaryCrossEntropy() : KernelOp("binary_cross_entropy_with_logits", binary_cross_entropy_slot) {}
 
   std::vector<ValueInfo> infer(std::span<const ValueInfo> in) const override {
-    require_same_device(name(), in[0], in[1]);
-    require_same_dtype(name(), in[0], in[1]);
+    require_alike(name(), in[0], in[1]);
     require_floating(name(), in[0]);
-    require_same_shape(name(), in[0], in[1]);
     return {{Shape(), statistics_dtype(in[0].dtype), in[0].device}};
   }
   BinaryCrossEntropyArgs args(std::span<const ConstView> in, std::span<const View> out) const override {

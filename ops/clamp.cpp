@@ -9,18 +9,16 @@ constinit KernelSlot<ClampBackwardArgs> clamp_backward_slot{"clamp_backward"};
 
 namespace {
 
-struct Clamp final : Op {
+struct Clamp final : KernelOp<ClampArgs> {
   double min, max;
-  Clamp(double low, double high) : min(low), max(high) {}
-  std::string_view name() const override { return "clamp"; }
+  Clamp(double low, double high) : KernelOp("clamp", clamp_slot), min(low), max(high) {}
   std::string attributes() const override { return fmt::format("min={}, max={}", min, max); }
   std::vector<ValueInfo> infer(std::span<const ValueInfo> in) const override {
     require_floating("clamp", in[0]);
     return {in[0]};
   }
-  void forward(std::span<const ConstView> in, std::span<const View> out,
-               std::span<std::byte> workspace) const override {
-    clamp_slot.run({in[0], min, max, out[0]}, workspace, in[0].info->device, in[0].info->dtype);
+  ClampArgs args(std::span<const ConstView> in, std::span<const View> out) const override {
+    return {in[0], min, max, out[0]};
   }
   Saved saves(Needs) const override { return {.inputs = {0}, .outputs = {}}; }
   std::vector<Tensor> backward(const Context& context, std::span<const Tensor> gradients) const override {
@@ -32,21 +30,17 @@ struct Clamp final : Op {
 };
 
 // Linear in the gradient, constant in x almost everywhere.
-struct ClampBackward final : Op {
+struct ClampBackward final : KernelOp<ClampBackwardArgs> {
   double min, max;
-  ClampBackward(double low, double high) : min(low), max(high) {}
-  std::string_view name() const override { return "clamp_backward"; }
+  ClampBackward(double low, double high)
+      : KernelOp("clamp_backward", clamp_backward_slot), min(low), max(high) {}
   std::string attributes() const override { return fmt::format("min={}, max={}", min, max); }
   std::vector<ValueInfo> infer(std::span<const ValueInfo> in) const override {
-    require_same_device(name(), in[0], in[1]);
-    require_same_dtype(name(), in[0], in[1]);
-    require_same_shape(name(), in[0], in[1]);
+    require_alike(name(), in[0], in[1]);
     return {in[0]};
   }
-  void forward(std::span<const ConstView> in, std::span<const View> out,
-               std::span<std::byte> workspace) const override {
-    clamp_backward_slot.run({in[0], in[1], min, max, out[0]}, workspace, in[0].info->device,
-                            in[0].info->dtype);
+  ClampBackwardArgs args(std::span<const ConstView> in, std::span<const View> out) const override {
+    return {in[0], in[1], min, max, out[0]};
   }
   Saved saves(Needs needs) const override {
     if (needs(0)) return {.inputs = {1}, .outputs = {}};

@@ -12,7 +12,7 @@ constinit KernelSlot<BinaryArgs> greater_equal_slot{"greater_equal"};
 namespace {
 
 struct Compare final : BinaryOp {
-  Compare(const char* name, const KernelSlot<BinaryArgs>& slot) : BinaryOp(name, slot, 1, Operands::any) {}
+  explicit Compare(const KernelSlot<BinaryArgs>& slot) : BinaryOp(slot.op(), slot, 1, Operands::any) {}
   std::vector<ValueInfo> infer(std::span<const ValueInfo> in) const override {
     std::vector<ValueInfo> out = BinaryOp::infer(in);
     out[0].dtype = DType::boolean;
@@ -21,66 +21,32 @@ struct Compare final : BinaryOp {
   std::vector<int> differentiable() const override { return {}; }
 };
 
-// A scalar of x's kind.
-Tensor number(const Tensor& x, double value) {
-  return Tensor::full({}, value, {.device = x.device(), .dtype = x.dtype()});
+template <const KernelSlot<BinaryArgs>& slot>
+Tensor compare(Tensor a, Tensor b) {
+  static const std::shared_ptr<const Op> op = std::make_shared<const Compare>(slot);
+  return record(op, std::move(a), std::move(b));
+}
+
+template <const KernelSlot<BinaryArgs>& slot>
+Tensor compare(Tensor x, double value) {
+  Tensor number = Tensor::full({}, value, {.device = x.device(), .dtype = x.dtype()});
+  return compare<slot>(std::move(x), std::move(number));
 }
 
 }  // namespace
 
-Tensor equal(Tensor a, Tensor b) {
-  static const std::shared_ptr<const Op> op = std::make_shared<const Compare>("equal", equal_slot);
-  return record(op, std::move(a), std::move(b));
-}
-Tensor equal(Tensor x, double value) {
-  Tensor y = number(x, value);
-  return equal(std::move(x), std::move(y));
-}
+Tensor equal(Tensor a, Tensor b) { return compare<equal_slot>(std::move(a), std::move(b)); }
+Tensor not_equal(Tensor a, Tensor b) { return compare<not_equal_slot>(std::move(a), std::move(b)); }
+Tensor less(Tensor a, Tensor b) { return compare<less_slot>(std::move(a), std::move(b)); }
+Tensor less_equal(Tensor a, Tensor b) { return compare<less_equal_slot>(std::move(a), std::move(b)); }
+Tensor greater(Tensor a, Tensor b) { return compare<greater_slot>(std::move(a), std::move(b)); }
+Tensor greater_equal(Tensor a, Tensor b) { return compare<greater_equal_slot>(std::move(a), std::move(b)); }
 
-Tensor not_equal(Tensor a, Tensor b) {
-  static const std::shared_ptr<const Op> op = std::make_shared<const Compare>("not_equal", not_equal_slot);
-  return record(op, std::move(a), std::move(b));
-}
-Tensor not_equal(Tensor x, double value) {
-  Tensor y = number(x, value);
-  return not_equal(std::move(x), std::move(y));
-}
-
-Tensor less(Tensor a, Tensor b) {
-  static const std::shared_ptr<const Op> op = std::make_shared<const Compare>("less", less_slot);
-  return record(op, std::move(a), std::move(b));
-}
-Tensor less(Tensor x, double value) {
-  Tensor y = number(x, value);
-  return less(std::move(x), std::move(y));
-}
-
-Tensor less_equal(Tensor a, Tensor b) {
-  static const std::shared_ptr<const Op> op = std::make_shared<const Compare>("less_equal", less_equal_slot);
-  return record(op, std::move(a), std::move(b));
-}
-Tensor less_equal(Tensor x, double value) {
-  Tensor y = number(x, value);
-  return less_equal(std::move(x), std::move(y));
-}
-
-Tensor greater(Tensor a, Tensor b) {
-  static const std::shared_ptr<const Op> op = std::make_shared<const Compare>("greater", greater_slot);
-  return record(op, std::move(a), std::move(b));
-}
-Tensor greater(Tensor x, double value) {
-  Tensor y = number(x, value);
-  return greater(std::move(x), std::move(y));
-}
-
-Tensor greater_equal(Tensor a, Tensor b) {
-  static const std::shared_ptr<const Op> op =
-      std::make_shared<const Compare>("greater_equal", greater_equal_slot);
-  return record(op, std::move(a), std::move(b));
-}
-Tensor greater_equal(Tensor x, double value) {
-  Tensor y = number(x, value);
-  return greater_equal(std::move(x), std::move(y));
-}
+Tensor equal(Tensor x, double value) { return compare<equal_slot>(std::move(x), value); }
+Tensor not_equal(Tensor x, double value) { return compare<not_equal_slot>(std::move(x), value); }
+Tensor less(Tensor x, double value) { return compare<less_slot>(std::move(x), value); }
+Tensor less_equal(Tensor x, double value) { return compare<less_equal_slot>(std::move(x), value); }
+Tensor greater(Tensor x, double value) { return compare<greater_slot>(std::move(x), value); }
+Tensor greater_equal(Tensor x, double value) { return compare<greater_equal_slot>(std::move(x), value); }
 
 }  // namespace reprise

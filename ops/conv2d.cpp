@@ -54,12 +54,6 @@ Shape output_shape(const char* op, const Shape& x, const Shape& weight, const Co
           output_extent(x[2], weight[2], o.stride.w, o.padding.w, o.dilation.w), weight[0]};
 }
 
-void require_same_kind(const char* op, const ValueInfo& a, const ValueInfo& b) {
-  require_same_device(op, a, b);
-  require_same_dtype(op, a, b);
-  require_floating(op, a);
-}
-
 void require_gradient_shape(const char* op, const Shape& dy, const Shape& y) {
   if (!(dy == y))
     throw UserError(
@@ -71,14 +65,6 @@ double convolution_flops(const Shape& y, const Shape& weight) {
   return 2.0 * static_cast<double>(y.numel()) * static_cast<double>(weight[1] * weight[2] * weight[3]);
 }
 
-// Input 0 is needed for the second gradient and input 1 for the first: all three ops are bilinear.
-Saved saves_of_bilinear(Needs needs) {
-  Saved saved;
-  if (needs(1)) saved.inputs.push_back(0);
-  if (needs(0)) saved.inputs.push_back(1);
-  return saved;
-}
-
 struct Conv2d final : KernelOp<Conv2dArgs> {
   Conv2dFunctionOptions options;
   explicit Conv2d(Conv2dFunctionOptions o) : KernelOp("conv2d", conv2d_slot), options(o) {}
@@ -86,6 +72,7 @@ struct Conv2d final : KernelOp<Conv2dArgs> {
   std::string attributes() const override { return describe(options); }
   std::vector<ValueInfo> infer(std::span<const ValueInfo> in) const override {
     for (std::size_t i = 1; i < in.size(); ++i) require_same_kind("conv2d", in[0], in[i]);
+    require_floating("conv2d", in[0]);
     const Shape y = output_shape("conv2d", in[0].shape, in[1].shape, options);
     if (in.size() == 3 && !(in[2].shape == Shape({y[3]})))
       throw UserError(fmt::format("conv2d: bias {} does not fit weight {}: it must be [out] = [{}]",
@@ -130,6 +117,7 @@ struct Conv2dBackwardInput final : KernelOp<Conv2dBackwardInputArgs> {
   std::string attributes() const override { return describe(options) + " input=" + to_string(input); }
   std::vector<ValueInfo> infer(std::span<const ValueInfo> in) const override {
     require_same_kind("conv2d_backward_input", in[0], in[1]);
+    require_floating("conv2d_backward_input", in[0]);
     require_gradient_shape("conv2d_backward_input", in[0].shape,
                            output_shape("conv2d_backward_input", input, in[1].shape, options));
     return {{input, in[0].dtype, in[0].device}};
@@ -175,6 +163,7 @@ struct Conv2dBackwardWeight final : KernelOp<Conv2dBackwardWeightArgs> {
   }
   std::vector<ValueInfo> infer(std::span<const ValueInfo> in) const override {
     require_same_kind("conv2d_backward_weight", in[0], in[1]);
+    require_floating("conv2d_backward_weight", in[0]);
     const Shape weight = weight_shape(in[0].shape, in[1].shape);
     require_gradient_shape("conv2d_backward_weight", in[0].shape,
                            output_shape("conv2d_backward_weight", in[1].shape, weight, options));

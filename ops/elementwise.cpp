@@ -66,13 +66,22 @@ void require_same_shape(std::string_view op, const ValueInfo& a, const ValueInfo
     throw UserError(fmt::format("{}: shapes {} and {} differ", op, to_string(a.shape), to_string(b.shape)));
 }
 
+void require_same_kind(std::string_view op, const ValueInfo& a, const ValueInfo& b) {
+  require_same_device(op, a, b);
+  require_same_dtype(op, a, b);
+}
+
+void require_alike(std::string_view op, const ValueInfo& a, const ValueInfo& b) {
+  require_same_kind(op, a, b);
+  require_same_shape(op, a, b);
+}
+
 std::vector<ValueInfo> UnaryOp::infer(std::span<const ValueInfo> in) const {
-  require_operands(name_, in[0], operands_);
+  require_operands(name(), in[0], operands_);
   return {in[0]};
 }
-void UnaryOp::forward(std::span<const ConstView> in, std::span<const View> out,
-                      std::span<std::byte> workspace) const {
-  slot_->run({in[0], out[0]}, workspace, in[0].info->device, in[0].info->dtype);
+UnaryArgs UnaryOp::args(std::span<const ConstView> in, std::span<const View> out) const {
+  return {in[0], out[0]};
 }
 Saved UnaryOp::saves(Needs) const { return saved_by(reads_); }
 double UnaryOp::flops(std::span<const ValueInfo> in) const {
@@ -81,16 +90,15 @@ double UnaryOp::flops(std::span<const ValueInfo> in) const {
 
 std::string ScalarOp::attributes() const { return fmt::format("value={}", value_); }
 std::vector<ValueInfo> ScalarOp::infer(std::span<const ValueInfo> in) const {
-  require_operands(name_, in[0], operands_);
+  require_operands(name(), in[0], operands_);
   if (!is_floating(in[0].dtype) && static_cast<double>(static_cast<std::int64_t>(value_)) != value_)
     throw UserError(
-        fmt::format("{}: {} is no whole number but the tensor is {}: convert with .to(DType::f32)", name_,
+        fmt::format("{}: {} is no whole number but the tensor is {}: convert with .to(DType::f32)", name(),
                     value_, to_string(in[0].dtype)));
   return {in[0]};
 }
-void ScalarOp::forward(std::span<const ConstView> in, std::span<const View> out,
-                       std::span<std::byte> workspace) const {
-  slot_->run({in[0], value_, out[0]}, workspace, in[0].info->device, in[0].info->dtype);
+ScalarArgs ScalarOp::args(std::span<const ConstView> in, std::span<const View> out) const {
+  return {in[0], value_, out[0]};
 }
 Saved ScalarOp::saves(Needs) const { return saved_by(reads_); }
 double ScalarOp::flops(std::span<const ValueInfo> in) const {
@@ -98,29 +106,24 @@ double ScalarOp::flops(std::span<const ValueInfo> in) const {
 }
 
 std::vector<ValueInfo> BinaryOp::infer(std::span<const ValueInfo> in) const {
-  require_same_device(name_, in[0], in[1]);
-  require_same_dtype(name_, in[0], in[1]);
-  require_operands(name_, in[0], operands_);
-  return {{broadcast_shapes(name_, in[0].shape, in[1].shape), in[0].dtype, in[0].device}};
+  require_same_kind(name(), in[0], in[1]);
+  require_operands(name(), in[0], operands_);
+  return {{broadcast_shapes(name(), in[0].shape, in[1].shape), in[0].dtype, in[0].device}};
 }
-void BinaryOp::forward(std::span<const ConstView> in, std::span<const View> out,
-                       std::span<std::byte> workspace) const {
-  slot_->run({in[0], in[1], out[0]}, workspace, in[0].info->device, in[0].info->dtype);
+BinaryArgs BinaryOp::args(std::span<const ConstView> in, std::span<const View> out) const {
+  return {in[0], in[1], out[0]};
 }
 double BinaryOp::flops(std::span<const ValueInfo> in) const {
-  return per_element(flops_per_element_, broadcast_shapes(name_, in[0].shape, in[1].shape));
+  return per_element(flops_per_element_, broadcast_shapes(name(), in[0].shape, in[1].shape));
 }
 
 std::vector<ValueInfo> GradientOp::infer(std::span<const ValueInfo> in) const {
-  require_same_device(name_, in[0], in[1]);
-  require_same_dtype(name_, in[0], in[1]);
-  require_same_shape(name_, in[0], in[1]);
-  require_floating(name_, in[0]);
+  require_alike(name(), in[0], in[1]);
+  require_floating(name(), in[0]);
   return {in[0]};
 }
-void GradientOp::forward(std::span<const ConstView> in, std::span<const View> out,
-                         std::span<std::byte> workspace) const {
-  slot_->run({in[0], in[1], out[0]}, workspace, in[0].info->device, in[0].info->dtype);
+GradientArgs GradientOp::args(std::span<const ConstView> in, std::span<const View> out) const {
+  return {in[0], in[1], out[0]};
 }
 Saved GradientOp::saves(Needs needs) const {
   if (needs(1)) return {.inputs = {0, 1}, .outputs = {}};

@@ -7,7 +7,7 @@
 #include <string_view>
 #include <vector>
 
-#include "reprise/autograd/op.h"
+#include "reprise/ops/kernel_op.h"
 
 namespace reprise {
 
@@ -43,6 +43,8 @@ void require_floating(std::string_view op, const ValueInfo& x);
 void require_same_dtype(std::string_view op, const ValueInfo& a, const ValueInfo& b);
 void require_same_device(std::string_view op, const ValueInfo& a, const ValueInfo& b);
 void require_same_shape(std::string_view op, const ValueInfo& a, const ValueInfo& b);
+void require_same_kind(std::string_view op, const ValueInfo& a, const ValueInfo& b);  // device and dtype
+void require_alike(std::string_view op, const ValueInfo& a, const ValueInfo& b);      // and shape
 
 enum class Operands { floating, numbers, any };  // numbers: i32 and i64 too
 
@@ -50,53 +52,44 @@ enum class Operands { floating, numbers, any };  // numbers: i32 and i64 too
 enum class GradientReads { nothing, input, output };
 
 // y = f(x) for a floating x. An op adds its backward.
-class UnaryOp : public Op {
+class UnaryOp : public KernelOp<UnaryArgs> {
  public:
   UnaryOp(const char* name, const KernelSlot<UnaryArgs>& slot, GradientReads reads, double flops_per_element,
           Operands operands = Operands::floating)
-      : name_(name),
-        slot_(&slot),
-        reads_(reads),
-        operands_(operands),
-        flops_per_element_(flops_per_element) {}
-  std::string_view name() const override { return name_; }
+      : KernelOp(name, slot), reads_(reads), operands_(operands), flops_per_element_(flops_per_element) {}
   std::vector<ValueInfo> infer(std::span<const ValueInfo> in) const override;
-  void forward(std::span<const ConstView> in, std::span<const View> out,
-               std::span<std::byte> workspace) const override;
   Saved saves(Needs needs) const override;
   double flops(std::span<const ValueInfo> in) const override;
 
+ protected:
+  UnaryArgs args(std::span<const ConstView> in, std::span<const View> out) const override;
+
  private:
-  const char* name_;
-  const KernelSlot<UnaryArgs>* slot_;
   GradientReads reads_;
   Operands operands_;
   double flops_per_element_;
 };
 
 // y = f(x, value). An op adds its backward.
-class ScalarOp : public Op {
+class ScalarOp : public KernelOp<ScalarArgs> {
  public:
   ScalarOp(const char* name, const KernelSlot<ScalarArgs>& slot, double value, GradientReads reads,
            double flops_per_element, Operands operands = Operands::floating)
-      : name_(name),
-        slot_(&slot),
+      : KernelOp(name, slot),
         value_(value),
         reads_(reads),
         operands_(operands),
         flops_per_element_(flops_per_element) {}
-  std::string_view name() const override { return name_; }
   std::string attributes() const override;
   std::vector<ValueInfo> infer(std::span<const ValueInfo> in) const override;
-  void forward(std::span<const ConstView> in, std::span<const View> out,
-               std::span<std::byte> workspace) const override;
   Saved saves(Needs needs) const override;
   double flops(std::span<const ValueInfo> in) const override;
   double value() const { return value_; }
 
+ protected:
+  ScalarArgs args(std::span<const ConstView> in, std::span<const View> out) const override;
+
  private:
-  const char* name_;
-  const KernelSlot<ScalarArgs>* slot_;
   double value_;
   GradientReads reads_;
   Operands operands_;
@@ -104,41 +97,37 @@ class ScalarOp : public Op {
 };
 
 // y = f(a, b), broadcasting. An op adds what it saves and its backward; gradients go through sum_to.
-class BinaryOp : public Op {
+class BinaryOp : public KernelOp<BinaryArgs> {
  public:
   BinaryOp(const char* name, const KernelSlot<BinaryArgs>& slot, double flops_per_element,
            Operands operands = Operands::floating)
-      : name_(name), slot_(&slot), operands_(operands), flops_per_element_(flops_per_element) {}
-  std::string_view name() const override { return name_; }
+      : KernelOp(name, slot), operands_(operands), flops_per_element_(flops_per_element) {}
   std::vector<ValueInfo> infer(std::span<const ValueInfo> in) const override;
-  void forward(std::span<const ConstView> in, std::span<const View> out,
-               std::span<std::byte> workspace) const override;
   double flops(std::span<const ValueInfo> in) const override;
 
+ protected:
+  BinaryArgs args(std::span<const ConstView> in, std::span<const View> out) const override;
+
  private:
-  const char* name_;
-  const KernelSlot<BinaryArgs>* slot_;
   Operands operands_;
   double flops_per_element_;
 };
 
 // dx = gradient * f'(saved): the gradient of an element-wise op as an op of its own, inputs (gradient, saved). It is
 // linear in the gradient; an op adds its own backward, so that it can be differentiated again.
-class GradientOp : public Op {
+class GradientOp : public KernelOp<GradientArgs> {
  public:
   GradientOp(const char* name, const KernelSlot<GradientArgs>& slot, double flops_per_element)
-      : name_(name), slot_(&slot), flops_per_element_(flops_per_element) {}
-  std::string_view name() const override { return name_; }
+      : KernelOp(name, slot), flops_per_element_(flops_per_element) {}
   std::vector<ValueInfo> infer(std::span<const ValueInfo> in) const override;
-  void forward(std::span<const ConstView> in, std::span<const View> out,
-               std::span<std::byte> workspace) const override;
   // For f' with a derivative of its own: both; an op whose f' is constant almost everywhere overrides it.
   Saved saves(Needs needs) const override;
   double flops(std::span<const ValueInfo> in) const override;
 
+ protected:
+  GradientArgs args(std::span<const ConstView> in, std::span<const View> out) const override;
+
  private:
-  const char* name_;
-  const KernelSlot<GradientArgs>* slot_;
   double flops_per_element_;
 };
 

@@ -19,18 +19,16 @@ std::string text(Approximate approximate) {
   return approximate == Approximate::tanh ? "approximate=tanh" : "approximate=none";
 }
 
-struct Gelu final : Op {
+struct Gelu final : KernelOp<GeluArgs> {
   Approximate approximate;
-  explicit Gelu(Approximate a) : approximate(a) {}
-  std::string_view name() const override { return "gelu"; }
+  explicit Gelu(Approximate a) : KernelOp("gelu", gelu_slot), approximate(a) {}
   std::string attributes() const override { return text(approximate); }
   std::vector<ValueInfo> infer(std::span<const ValueInfo> in) const override {
     require_floating("gelu", in[0]);
     return {in[0]};
   }
-  void forward(std::span<const ConstView> in, std::span<const View> out,
-               std::span<std::byte> workspace) const override {
-    gelu_slot.run({in[0], approximate, out[0]}, workspace, in[0].info->device, in[0].info->dtype);
+  GeluArgs args(std::span<const ConstView> in, std::span<const View> out) const override {
+    return {in[0], approximate, out[0]};
   }
   Saved saves(Needs) const override { return {.inputs = {0}, .outputs = {}}; }
   std::vector<Tensor> backward(const Context& context, std::span<const Tensor> gradients) const override {
@@ -54,21 +52,16 @@ Tensor second_derivative(const Tensor& x, Approximate approximate) {
 }
 
 // Linear in the gradient.
-struct GeluBackward final : Op {
+struct GeluBackward final : KernelOp<GeluBackwardArgs> {
   Approximate approximate;
-  explicit GeluBackward(Approximate a) : approximate(a) {}
-  std::string_view name() const override { return "gelu_backward"; }
+  explicit GeluBackward(Approximate a) : KernelOp("gelu_backward", gelu_backward_slot), approximate(a) {}
   std::string attributes() const override { return text(approximate); }
   std::vector<ValueInfo> infer(std::span<const ValueInfo> in) const override {
-    require_same_device(name(), in[0], in[1]);
-    require_same_dtype(name(), in[0], in[1]);
-    require_same_shape(name(), in[0], in[1]);
+    require_alike(name(), in[0], in[1]);
     return {in[0]};
   }
-  void forward(std::span<const ConstView> in, std::span<const View> out,
-               std::span<std::byte> workspace) const override {
-    gelu_backward_slot.run({in[0], in[1], approximate, out[0]}, workspace, in[0].info->device,
-                           in[0].info->dtype);
+  GeluBackwardArgs args(std::span<const ConstView> in, std::span<const View> out) const override {
+    return {in[0], in[1], approximate, out[0]};
   }
   Saved saves(Needs needs) const override {
     if (needs(1)) return {.inputs = {0, 1}, .outputs = {}};

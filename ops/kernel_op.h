@@ -1,6 +1,6 @@
 #pragma once
-// The base of an op that one kernel slot computes: the op says how the kernel's arguments are made from
-// views, once, and both the bytes of workspace and the run follow.
+// What most ops are made with. The base of an op that one kernel slot computes: the op says how the kernel's arguments
+// are made from views, once, and both the bytes of workspace and the run follow.
 #include <array>
 
 #include "reprise/autograd/op.h"
@@ -43,5 +43,13 @@ class KernelOp : public Op {
   const KernelSlot<Args>* slot_;
   std::size_t computes_in_;
 };
+
+// Of an op that is linear in each of its first two inputs: either is read for the other's gradient.
+inline Saved saves_of_bilinear(Needs needs) {
+  Saved saved;
+  if (needs(1)) saved.inputs.push_back(0);
+  if (needs(0)) saved.inputs.push_back(1);
+  return saved;
+}
 
 }  // namespace reprise

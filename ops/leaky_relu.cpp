@@ -20,21 +20,17 @@ struct LeakyRelu final : ScalarOp {
 };
 
 // Linear in the gradient, constant in what is saved almost everywhere.
-struct LeakyReluBackward final : Op {
+struct LeakyReluBackward final : KernelOp<LeakyReluBackwardArgs> {
   double negative_slope;
-  explicit LeakyReluBackward(double slope) : negative_slope(slope) {}
-  std::string_view name() const override { return "leaky_relu_backward"; }
+  explicit LeakyReluBackward(double slope)
+      : KernelOp("leaky_relu_backward", leaky_relu_backward_slot), negative_slope(slope) {}
   std::string attributes() const override { return fmt::format("negative_slope={}", negative_slope); }
   std::vector<ValueInfo> infer(std::span<const ValueInfo> in) const override {
-    require_same_device(name(), in[0], in[1]);
-    require_same_dtype(name(), in[0], in[1]);
-    require_same_shape(name(), in[0], in[1]);
+    require_alike(name(), in[0], in[1]);
     return {in[0]};
   }
-  void forward(std::span<const ConstView> in, std::span<const View> out,
-               std::span<std::byte> workspace) const override {
-    leaky_relu_backward_slot.run({in[0], in[1], negative_slope, out[0]}, workspace, in[0].info->device,
-                                 in[0].info->dtype);
+  LeakyReluBackwardArgs args(std::span<const ConstView> in, std::span<const View> out) const override {
+    return {in[0], in[1], negative_slope, out[0]};
   }
   Saved saves(Needs needs) const override {
     if (needs(0)) return {.inputs = {1}, .outputs = {}};

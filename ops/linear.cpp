@@ -24,10 +24,7 @@ struct Linear final : KernelOp<LinearArgs> {
 
   std::vector<ValueInfo> infer(std::span<const ValueInfo> in) const override {
     const ValueInfo &x = in[0], &w = in[1];
-    for (std::size_t i = 1; i < in.size(); ++i) {
-      require_same_device("linear", x, in[i]);
-      require_same_dtype("linear", x, in[i]);
-    }
+    for (std::size_t i = 1; i < in.size(); ++i) require_same_kind("linear", x, in[i]);
     require_floating("linear", x);
     if (x.shape.rank() < 1 || w.shape.rank() != 2 || x.shape[-1] != w.shape[1])
       throw UserError(
@@ -41,12 +38,7 @@ struct Linear final : KernelOp<LinearArgs> {
   LinearArgs args(std::span<const ConstView> in, std::span<const View> out) const override {
     return {in[0], in[1], in.size() == 3 ? in[2] : ConstView{}, out[0]};
   }
-  Saved saves(Needs needs) const override {
-    Saved saved;
-    if (needs(1)) saved.inputs.push_back(0);
-    if (needs(0)) saved.inputs.push_back(1);
-    return saved;
-  }
+  Saved saves(Needs needs) const override { return saves_of_bilinear(needs); }
   std::vector<Tensor> backward(const Context& context, std::span<const Tensor> gradients) const override {
     const Tensor& g = gradients[0];
     std::vector<Tensor> result(context.infos.size());
@@ -66,8 +58,7 @@ struct LinearBackwardWeight final : KernelOp<LinearBackwardWeightArgs> {
 
   std::vector<ValueInfo> infer(std::span<const ValueInfo> in) const override {
     const ValueInfo &dy = in[0], &x = in[1];
-    require_same_device("linear_backward_weight", dy, x);
-    require_same_dtype("linear_backward_weight", dy, x);
+    require_same_kind("linear_backward_weight", dy, x);
     require_floating("linear_backward_weight", dy);
     if (dy.shape.rank() < 1 || x.shape.rank() < 1 ||
         dy.shape.without(-1).numel() != x.shape.without(-1).numel())
@@ -79,12 +70,7 @@ struct LinearBackwardWeight final : KernelOp<LinearBackwardWeightArgs> {
   LinearBackwardWeightArgs args(std::span<const ConstView> in, std::span<const View> out) const override {
     return {in[0], in[1], out[0]};
   }
-  Saved saves(Needs needs) const override {
-    Saved saved;
-    if (needs(1)) saved.inputs.push_back(0);
-    if (needs(0)) saved.inputs.push_back(1);
-    return saved;
-  }
+  Saved saves(Needs needs) const override { return saves_of_bilinear(needs); }
   std::vector<Tensor> backward(const Context& context, std::span<const Tensor> gradients) const override {
     const Tensor u = gradients[0].to(context.infos[0].dtype);  // [out, in]
     std::vector<Tensor> result(2);

@@ -65,8 +65,7 @@ struct Matmul final : KernelOp<MatmulArgs> {
     return fmt::format("transpose_a={} transpose_b={}", transpose_a, transpose_b);
   }
   std::vector<ValueInfo> infer(std::span<const ValueInfo> in) const override {
-    require_same_device("matmul", in[0], in[1]);
-    require_same_dtype("matmul", in[0], in[1]);
+    require_same_kind("matmul", in[0], in[1]);
     require_floating("matmul", in[0]);
     const Shape &a = in[0].shape, &b = in[1].shape;
     arrange(a, b, transpose_a, transpose_b);  // for its errors
@@ -89,12 +88,7 @@ struct Matmul final : KernelOp<MatmulArgs> {
     args.y = out[0];
     return args;
   }
-  Saved saves(Needs needs) const override {
-    Saved saved;
-    if (needs(1)) saved.inputs.push_back(0);
-    if (needs(0)) saved.inputs.push_back(1);
-    return saved;
-  }
+  Saved saves(Needs needs) const override { return saves_of_bilinear(needs); }
   std::vector<Tensor> backward(const Context& context, std::span<const Tensor> gradients) const override {
     const Tensor &a = context.inputs[0], &b = context.inputs[1], &g = gradients[0];
     const Shape &shape_a = context.infos[0].shape, &shape_b = context.infos[1].shape;

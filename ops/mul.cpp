@@ -11,12 +11,7 @@ namespace {
 
 struct Mul final : BinaryOp {
   Mul() : BinaryOp("mul", mul_slot, 1, Operands::numbers) {}
-  Saved saves(Needs needs) const override {
-    Saved saved;
-    if (needs(1)) saved.inputs.push_back(0);
-    if (needs(0)) saved.inputs.push_back(1);
-    return saved;
-  }
+  Saved saves(Needs needs) const override { return saves_of_bilinear(needs); }
   std::vector<Tensor> backward(const Context& context, std::span<const Tensor> gradients) const override {
     std::vector<Tensor> result(2);
     if (context.needs(0)) result[0] = sum_to(gradients[0] * context.inputs[1], context.infos[0].shape);
