@@ -34,25 +34,11 @@ void avg_pool2d(const AvgPool2dArgs& args, std::span<std::byte>) {
 
 template <class T>
 void avg_pool2d_backward(const AvgPool2dBackwardArgs& args, std::span<std::byte>) {
-  const Shape &x_shape = args.dx.info->shape, &y_shape = args.dy.info->shape;
-  const std::int64_t h = x_shape[1], w = x_shape[2], channels = x_shape[3], p = y_shape[1], q = y_shape[2];
-  const std::int64_t area = args.kernel_size.h * args.kernel_size.w;
+  const std::int64_t channels = args.dy.info->shape[3], area = args.kernel_size.h * args.kernel_size.w;
   const T* dy = args.dy.as<T>();
   T* dx = args.dx.as<T>();
-  parallel_for(x_shape[0] * h, grain_for(4 * w * channels), [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t row = begin; row < end; ++row)
-      for (std::int64_t column = 0; column < w; ++column) {
-        const Covering rows = covering(row % h, p, args.kernel_size.h, args.stride.h, args.padding.h);
-        const Covering columns = covering(column, q, args.kernel_size.w, args.stride.w, args.padding.w);
-        T* to = dx + (row * w + column) * channels;
-        std::fill(to, to + channels, T{0});
-        for (std::int64_t a = rows.first; a < rows.last; ++a)
-          for (std::int64_t b = columns.first; b < columns.last; ++b) {
-            const T* from = dy + ((row / h * p + a) * q + b) * channels;
-            for (std::int64_t c = 0; c < channels; ++c) to[c] += from[c];
-          }
-        for (std::int64_t c = 0; c < channels; ++c) to[c] /= static_cast<T>(area);
-      }
+  pool_backward<T>(args, [=](std::int64_t to, std::int64_t from, std::int64_t) {
+    for (std::int64_t c = 0; c < channels; ++c) dx[to + c] += dy[from + c] / static_cast<T>(area);
   });
 }
 

@@ -44,31 +44,16 @@ void pool(const MaxPool2dArgs& args) {
   });
 }
 
-// Each element of dx looks for the windows that it won, so that no two threads write the same one.
+// Each window's gradient goes to the position that won it.
 template <class T, class Index>
-void pool_backward(const MaxPool2dBackwardArgs& args) {
-  const Shape &x_shape = args.dx.info->shape, &y_shape = args.dy.info->shape;
-  const std::int64_t h = x_shape[1], w = x_shape[2], channels = x_shape[3], p = y_shape[1], q = y_shape[2];
+void give_to_winners(const MaxPool2dBackwardArgs& args) {
+  const std::int64_t channels = args.dy.info->shape[3];
   const T* dy = args.dy.as<T>();
   const Index* index = args.index.as<Index>();
   T* dx = args.dx.as<T>();
-  parallel_for(x_shape[0] * h, grain_for(4 * w * channels), [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t row = begin; row < end; ++row)
-      for (std::int64_t column = 0; column < w; ++column) {
-        const Covering rows = covering(row % h, p, args.kernel_size.h, args.stride.h, args.padding.h);
-        const Covering columns = covering(column, q, args.kernel_size.w, args.stride.w, args.padding.w);
-        T* to = dx + (row * w + column) * channels;
-        std::fill(to, to + channels, T{0});
-        for (std::int64_t a = rows.first; a < rows.last; ++a)
-          for (std::int64_t b = columns.first; b < columns.last; ++b) {
-            const std::int64_t from = ((row / h * p + a) * q + b) * channels;
-            const std::int64_t i = row % h + args.padding.h - a * args.stride.h;
-            const std::int64_t j = column + args.padding.w - b * args.stride.w;
-            const auto place = static_cast<Index>(i * args.kernel_size.w + j);
-            for (std::int64_t c = 0; c < channels; ++c)
-              if (index[from + c] == place) to[c] += dy[from + c];
-          }
-      }
+  pool_backward<T>(args, [=](std::int64_t to, std::int64_t from, std::int64_t place) {
+    for (std::int64_t c = 0; c < channels; ++c)
+      if (index[from + c] == static_cast<Index>(place)) dx[to + c] += dy[from + c];
   });
 }
 
@@ -79,8 +64,8 @@ void max_pool2d(const MaxPool2dArgs& args, std::span<std::byte>) {
 
 template <class T>
 void max_pool2d_backward(const MaxPool2dBackwardArgs& args, std::span<std::byte>) {
-  args.index.info->dtype == DType::u8 ? pool_backward<T, std::uint8_t>(args)
-                                      : pool_backward<T, std::int32_t>(args);
+  args.index.info->dtype == DType::u8 ? give_to_winners<T, std::uint8_t>(args)
+                                      : give_to_winners<T, std::int32_t>(args);
 }
 
 }  // namespace
