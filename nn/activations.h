@@ -6,57 +6,48 @@
 
 namespace reprise::nn {
 
-struct ReLU : Module {
+struct ReLU : Stateless {
   Tensor operator()(Tensor x) { return relu(std::move(x)); }
-  void visit(Visitor&) override {}
 };
 
-struct LeakyReLU : Module {
+struct LeakyReLU : Stateless {
   double negative_slope;
   explicit LeakyReLU(double slope = 0.01) : negative_slope(slope) {}
   Tensor operator()(Tensor x) { return leaky_relu(std::move(x), negative_slope); }
-  void visit(Visitor&) override {}
 };
 
-struct GELU : Module {
+struct GELU : Stateless {
   GeluOptions options;
   explicit GELU(GeluOptions o = {}) : options(o) {}
   Tensor operator()(Tensor x) { return gelu(std::move(x), options); }
-  void visit(Visitor&) override {}
 };
 
-struct SiLU : Module {
+struct SiLU : Stateless {
   Tensor operator()(Tensor x) { return silu(std::move(x)); }
-  void visit(Visitor&) override {}
 };
 
-struct Softplus : Module {
+struct Softplus : Stateless {
   Tensor operator()(Tensor x) { return softplus(std::move(x)); }
-  void visit(Visitor&) override {}
 };
 
-struct Tanh : Module {
+struct Tanh : Stateless {
   Tensor operator()(Tensor x) { return tanh(std::move(x)); }
-  void visit(Visitor&) override {}
 };
 
-struct Sigmoid : Module {
+struct Sigmoid : Stateless {
   Tensor operator()(Tensor x) { return sigmoid(std::move(x)); }
-  void visit(Visitor&) override {}
 };
 
-struct Softmax : Module {
+struct Softmax : Stateless {
   int dim;
   explicit Softmax(int d) : dim(d) {}
   Tensor operator()(Tensor x) { return softmax(std::move(x), dim); }
-  void visit(Visitor&) override {}
 };
 
-struct LogSoftmax : Module {
+struct LogSoftmax : Stateless {
   int dim;
   explicit LogSoftmax(int d) : dim(d) {}
   Tensor operator()(Tensor x) { return log_softmax(std::move(x), dim); }
-  void visit(Visitor&) override {}
 };
 
 }  // namespace reprise::nn

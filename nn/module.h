@@ -63,6 +63,11 @@ class Module {
   bool training_ = true;
 };
 
+// A module that has nothing to visit, such as an activation.
+struct Stateless : Module {
+  void visit(Visitor&) override {}
+};
+
 // Copies the values of all parameters and buffers, converting dtype and device; both modules must have the same
 // names and shapes (UserError that lists the differences). `to` keeps its own storage, so its optimizer goes on.
 void copy_parameters(Module& from, Module& to);
