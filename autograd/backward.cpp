@@ -4,49 +4,15 @@
 #include <algorithm>
 #include <utility>
 
+#include "reprise/autograd/commit.h"
 #include "reprise/autograd/inline_buffer.h"
 #include "reprise/autograd/intrinsics.h"
 #include "reprise/autograd/tape_state.h"
-#include "reprise/core/dry_run.h"
 #include "reprise/core/error.h"
 #include "reprise/core/unlisted.h"
 
 namespace reprise {
 namespace {
-
-// Of another handle, or of a tape: backward may hand out a saved value as it is, and to its tape it stays resident
-// after the tape has let go of it.
-bool is_shared(const Storage& storage) { return storage.references.load() > 1 || storage.table; }
-
-bool sole_owner(const Tensor& t) {
-  const Ref<TensorImpl>& impl = t.impl();
-  return impl.unique() && !is_shared(*impl->storage) && impl->storage->bytes == impl->info.bytes();
-}
-
-void add_in_place(const Tensor& to, const Tensor& more) {
-  if (is_dry_run()) return;
-  add_gradients_into({to.impl()->data(), &to.info()}, {more.impl()->data(), &more.info()});
-}
-
-Tensor copy_as_gradient(const Tensor& from) {
-  Tensor copy = empty(from.info(), memory::Tag::gradient);
-  if (!is_dry_run()) copy_bytes({from.impl()->data(), &from.info()}, {copy.impl()->data(), &copy.info()});
-  return copy;
-}
-
-// The same value and buffer; what becomes of one handle does not touch the other.
-Tensor another_handle(const Tensor& tensor) {
-  const TensorImpl& from = *tensor.impl();
-  Ref<TensorImpl> impl = make_impl();
-  impl->info = from.info;
-  impl->offset = from.offset;
-  impl->storage = from.storage;
-  impl->requires_grad = from.requires_grad;
-  impl->leaf = from.leaf;
-  impl->value = from.value;
-  impl->serial = from.serial;
-  return Tensor(std::move(impl));
-}
 
 // What a walk uses per value and node, recycled between walks of a thread.
 struct Buffers {
@@ -95,11 +61,6 @@ class WalkRun {
   void check_differentiable(Index n, std::span<const Tensor> arrived) const;
   void accumulate(Index v, Tensor more);
   void leaf_complete(Index n);
-  using Replaced =
-      std::vector<std::pair<Ref<TensorImpl>, Ref<TensorImpl>>>;  // leaves, and their .grad before
-  void own_buffers(Index v, Replaced& replaced);
-  void commit(Index v);
-  void commit_all();
   void restore_after_failure();
 
   std::uint8_t& leads(Index v) { return buffers_.leads[static_cast<std::size_t>(v)]; }
@@ -344,64 +305,9 @@ void WalkRun::leaf_complete(Index n) {
       const Tensor leaf(tape_.value(v).leaf);
       tape_.notify(Event::leaf_gradient, n, &leaf, &gradient(v));
     }
-    if (accumulate_ && request_.commit == Commit::eager) commit(v);
+    if (accumulate_ && request_.commit == Commit::eager)
+      commit_gradient(tape_.value(v).leaf, std::move(gradient(v)), walk_.create);
   }
-}
-
-// Adds a leaf's complete gradient to its .grad. Cannot fail if the gradient owns its buffer and no graph is created.
-void WalkRun::commit(Index v) {
-  const Ref<TensorImpl> leaf = tape_.value(v).leaf;
-  Tensor more = std::move(gradient(v));
-  const Tensor sum(gradient_of(*leaf));
-  if (!sum.defined()) {
-    if (!walk_.create && !sole_owner(more)) more = copy_as_gradient(more);
-    if (!more.impl().unique()) more = another_handle(more);
-    retag(*more.impl()->storage, memory::Tag::gradient);
-    set_gradient(*leaf, more.impl());
-  } else if (walk_.create) {
-    set_gradient(*leaf, add_gradients(sum, std::move(more)).impl());
-  } else {
-    add_in_place(sum, more);
-    if (!is_dry_run()) ++sum.impl()->storage->version;
-  }
-}
-
-// Buffers of their own for a leaf's .grad and what is added to it, where others share them.
-void WalkRun::own_buffers(Index v, Replaced& replaced) {
-  const Ref<TensorImpl> leaf = tape_.value(v).leaf;
-  const Ref<TensorImpl> sum = gradient_of(*leaf);
-  if (!sum) {
-    if (!sole_owner(gradient(v))) gradient(v) = copy_as_gradient(gradient(v));
-  } else if (is_shared(*sum->storage)) {  // since a backward that created a graph
-    const Tensor copy = copy_as_gradient(Tensor(sum));
-    replaced.emplace_back(leaf, sum);
-    set_gradient(*leaf, copy.impl());
-  }
-}
-
-void WalkRun::commit_all() {
-  const auto values = static_cast<Index>(value_limit_);
-  const auto for_each_leaf = [&](auto&& f) {
-    for (Index v = 0; v < values; ++v)
-      if (gradient(v).defined() && tape_.value(v).leaf) f(v);
-  };
-  // What can still fail comes first, and can be undone; adding in place cannot fail.
-  Replaced replaced;
-  try {
-    for_each_leaf([&](Index v) {
-      if (walk_.create) {
-        replaced.emplace_back(tape_.value(v).leaf, gradient_of(*tape_.value(v).leaf));
-        commit(v);
-      } else {
-        own_buffers(v, replaced);
-      }
-    });
-  } catch (...) {
-    for (auto entry = replaced.rbegin(); entry != replaced.rend(); ++entry)
-      set_gradient(*entry->first, entry->second);
-    throw;
-  }
-  if (!walk_.create) for_each_leaf([&](Index v) { commit(v); });
 }
 
 void WalkRun::go(Index loss) {
@@ -485,7 +391,7 @@ std::vector<Tensor> WalkRun::run() {
   if (accumulate_) begin_gradient_walk();
   try {
     go(loss);
-    if (accumulate_) commit_all();
+    if (accumulate_) commit_gradients(tape_, buffers_.gradients, walk_.create);
   } catch (...) {
     restore_after_failure();
     throw;

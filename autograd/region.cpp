@@ -1,6 +1,5 @@
 // Regions: passages of the tape that keep nothing made inside them, found by their first and last node.
 #include <algorithm>
-#include <limits>
 
 #include "reprise/autograd/inline_buffer.h"
 #include "reprise/autograd/tape_state.h"
