@@ -80,7 +80,7 @@ TEST_CASE("cli bench: the profile's ops and the rest make up the step", "[cli]")
 }
 
 TEST_CASE("cli compare: every bit is equal", "[cli]") {
-  const cli_test::Folder folder;
+  const TemporaryFolder folder;
   const std::string json = folder / "table.json";
   for (const Words& words :
        {Words{"--model", "mlp", "--batch", "16"}, Words{"--model", "lenet", "--batch", "4", "--dtype", "f64"},

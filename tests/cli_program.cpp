@@ -16,15 +16,6 @@ namespace cli_test {
 
 namespace fs = std::filesystem;
 
-Folder::Folder() {
-  std::string pattern = (fs::temp_directory_path() / "reprise_cli_XXXXXX").string();
-  path_ = mkdtemp(pattern.data());
-}
-Folder::~Folder() {
-  std::error_code error;
-  fs::remove_all(path_, error);
-}
-
 Program::Program(const std::vector<std::string>& arguments) {
   std::vector<std::string> words = {REPRISE_PROGRAM};
   words.insert(words.end(), arguments.begin(), arguments.end());

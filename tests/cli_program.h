@@ -6,19 +6,9 @@
 #include <string>
 #include <vector>
 
+#include "reprise/tests/temporary_folder.h"
+
 namespace cli_test {
-
-class Folder {
- public:
-  Folder();
-  ~Folder();
-  Folder(const Folder&) = delete;
-  Folder& operator=(const Folder&) = delete;
-  std::string operator/(const std::string& name) const { return (path_ / name).string(); }
-
- private:
-  std::filesystem::path path_;
-};
 
 struct Result {
   int code = 0;  // exit code, or 1000 + the signal that ended it
@@ -37,7 +27,7 @@ class Program {
   Result wait();
 
  private:
-  Folder output_;
+  TemporaryFolder output_;
   pid_t pid_ = -1;
   int status_ = 0;
 };

@@ -15,7 +15,6 @@
 
 using Catch::Contains;
 using cli_test::content;
-using cli_test::Folder;
 using cli_test::reprise;
 using cli_test::tree;
 using Words = std::vector<std::string>;
@@ -63,7 +62,7 @@ TEST_CASE("cli train: a run stopped in an epoch's middle and resumed has the bit
       {"--model", "lenet", "--optimizer", "adam", "--checkpoint", "block", "--dtype", "f64"},
   };
   for (const Words& options : runs) {
-    const Folder folder;
+    const TemporaryFolder folder;
     const std::string whole = folder / "whole", parts = folder / "parts";
     // 36 samples in batches of 8: five steps an epoch, the last of 4 samples.
     const Words command = Words{"train",    "--data", "synthetic", "--samples", "36",        "--batch", "8",
@@ -82,7 +81,7 @@ TEST_CASE("cli train: a run stopped in an epoch's middle and resumed has the bit
 }
 
 TEST_CASE("cli train: batch norm's statistics are resumed, and checkpointing changes no bit", "[cli]") {
-  const Folder folder;
+  const TemporaryFolder folder;
   const std::string whole = folder / "whole", parts = folder / "parts";
   const Words command = {"train",     "--model",     "resnet18", "--data",    "synthetic",
                          "--samples", "8",           "--batch",  "2",         "--epochs",
@@ -97,7 +96,7 @@ TEST_CASE("cli train: SIGINT and SIGTERM save after the step under way", "[cli]"
   const Words command = {"train",   "--model", "mlp",    "--data", "synthetic", "--samples", "640",
                          "--batch", "16",      "--seed", "2",      "--threads", "1"};
   for (int number : {SIGINT, SIGTERM}) {
-    const Folder folder;
+    const TemporaryFolder folder;
     const std::string stopped = folder / "stopped", whole = folder / "whole", json = folder / "results.json";
     cli_test::Program program(command + Words{"--epochs", "1000000", "--save", stopped, "--json", json});
     wait_for(stopped + "/state.json", program);
@@ -115,7 +114,7 @@ TEST_CASE("cli train: SIGINT and SIGTERM save after the step under way", "[cli]"
 }
 
 TEST_CASE("cli train: a kill loses nothing saved", "[cli]") {
-  const Folder folder;
+  const TemporaryFolder folder;
   const std::string killed = folder / "killed", whole = folder / "whole";
   // An epoch is one step, so that the process saves all the time.
   const Words command = {"train", "--model", "mlp", "--data",    "synthetic", "--samples",
@@ -146,7 +145,7 @@ TEST_CASE("cli train: a kill loses nothing saved", "[cli]") {
 }
 
 TEST_CASE("cli train: a resumed run keeps its settings", "[cli]") {
-  const Folder folder;
+  const TemporaryFolder folder;
   const std::string saved = folder / "saved";
   run({"train", "--model", "mlp", "--data", "synthetic", "--samples", "64", "--lr", "0.01", "--save", saved});
   const auto refused = reprise({"train", "--resume", saved, "--lr", "0.1"});
@@ -160,7 +159,7 @@ TEST_CASE("cli train: a resumed run keeps its settings", "[cli]") {
 }
 
 TEST_CASE("cli train: damaged saved runs are errors", "[cli]") {
-  const Folder folder;
+  const TemporaryFolder folder;
   const std::string saved = folder / "saved";
   run({"train", "--model", "mlp", "--data", "synthetic", "--samples", "64", "--save", saved});
   const std::string state = content(saved + "/state.json");
@@ -181,7 +180,7 @@ TEST_CASE("cli train: damaged saved runs are errors", "[cli]") {
 }
 
 TEST_CASE("cli train: it learns, and says so", "[cli]") {
-  const Folder folder;
+  const TemporaryFolder folder;
   const std::string json = folder / "results.json";
   const auto result = reprise({"train", "--model", "mlp", "--data", "synthetic", "--samples", "2048",
                                "--epochs", "3", "--json", json, "--memory-limit", "64MiB"});
@@ -202,7 +201,7 @@ TEST_CASE("cli train: real images", "[cli]") {
     WARN("skipped: the package dataset-fashion-mnist is not installed");
     return;
   }
-  const Folder folder;
+  const TemporaryFolder folder;
   const std::string json = folder / "results.json";
   run({"train", "--model", "mlp", "--batch", "128", "--checkpoint", "block", "--json", json});
   const auto results = nlohmann::json::parse(content(json));

@@ -8,18 +8,10 @@
 
 #include "reprise/core/error.h"
 #include "reprise/core/parallel.h"
+#include "reprise/tests/kernel_settings.h"
 
 using namespace reprise;
-
-namespace {
-
-struct ThreadCount {
-  int before = num_threads();
-  explicit ThreadCount(int threads) { set_num_threads(threads); }
-  ~ThreadCount() { set_num_threads(before); }
-};
-
-}  // namespace
+using reprise::test::ThreadCount;
 
 TEST_CASE("parallel_for covers every index once, in ranges no shorter than the grain", "[threads]") {
   for (int threads : {1, 2, 3, 8}) {

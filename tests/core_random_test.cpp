@@ -7,18 +7,10 @@
 #include "reprise/core/parallel.h"
 #include "reprise/core/random.h"
 #include "reprise/core/tensor.h"
+#include "reprise/tests/kernel_settings.h"
 
 using namespace reprise;
-
-namespace {
-
-struct ThreadCount {
-  int before = num_threads();
-  explicit ThreadCount(int threads) { set_num_threads(threads); }
-  ~ThreadCount() { set_num_threads(before); }
-};
-
-}  // namespace
+using reprise::test::ThreadCount;
 
 // Random123's kat_vectors, philox4x32 with 10 rounds.
 TEST_CASE("philox gives the published words") {

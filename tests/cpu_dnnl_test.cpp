@@ -8,6 +8,7 @@
 #include "reprise/cpu/dnnl_convolution.h"
 #include "reprise/cpu/dnnl_product.h"
 #include "reprise/ops/ops.h"
+#include "reprise/tests/kernel_settings.h"
 
 using namespace reprise;
 using namespace reprise::cpu;
@@ -76,10 +77,10 @@ TEST_CASE("a primitive is made once for a shape and a number of threads", "[cpu]
   CHECK(product_primitive(product) == first);
   CHECK(product_primitive({.m = 33, .n = 34, .k = 36}) != first);
   CHECK(product_primitive({.m = 33, .n = 34, .k = 35, .transpose_a = true}) != first);
-  const int before = num_threads();
-  set_num_threads(before + 1);
-  CHECK(product_primitive(product) != first);
-  set_num_threads(before);
+  {
+    const test::ThreadCount more(num_threads() + 1);
+    CHECK(product_primitive(product) != first);
+  }
   CHECK(product_primitive(product) == first);
 }
 

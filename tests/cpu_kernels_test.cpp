@@ -12,6 +12,7 @@
 #include "reprise/core/random.h"
 #include "reprise/ops/ops.h"
 #include "reprise/optim/optim.h"
+#include "reprise/tests/kernel_settings.h"
 #include "reprise/tests/op_case.h"
 
 using namespace reprise;
@@ -170,17 +171,6 @@ std::vector<Case> cases() {
   };
 }
 
-struct PlainKernels {
-  PlainKernels() { set_plain_kernels(true); }
-  ~PlainKernels() { set_plain_kernels(false); }
-};
-
-struct Threads {
-  explicit Threads(int count) : before(num_threads()) { set_num_threads(count); }
-  ~Threads() { set_num_threads(before); }
-  int before;
-};
-
 // The output, then the gradients.
 std::vector<Tensor> run(const Case& c, const std::vector<Tensor>& inputs) {
   Tape tape;
@@ -199,20 +189,6 @@ std::vector<Tensor> inputs_of(const Case& c, DType floating) {
   OpCase op_case;
   op_case.inputs = c.inputs;
   return make_inputs(op_case, floating);
-}
-
-double relative_rms_error(const Tensor& actual, const Tensor& exact) {
-  const Values a = actual.to_vector(), b = exact.to_vector();
-  double error = 0, size = 0;
-  for (std::size_t i = 0; i < a.size(); ++i) {
-    error += (a[i] - b[i]) * (a[i] - b[i]);
-    size += b[i] * b[i];
-  }
-  return error == 0 ? 0 : std::sqrt(error / size);
-}
-
-bool same_bits(const Tensor& a, const Tensor& b) {
-  return a.info() == b.info() && std::memcmp(a.impl()->data(), b.impl()->data(), a.bytes()) == 0;
 }
 
 // The same values, `elements` elements into a larger buffer.
@@ -271,11 +247,11 @@ TEST_CASE("fast kernels: own ones give the same bits on any number of threads, a
     const std::vector<Tensor> inputs = inputs_of(c, dtype);
     std::vector<Tensor> one;
     {
-      const Threads threads(1);
+      const ThreadCount threads(1);
       one = run(c, inputs);
     }
     for (const int count : {2, 3, 4}) {
-      const Threads threads(count);
+      const ThreadCount threads(count);
       const std::vector<Tensor> more = run(c, inputs), again = run(c, inputs);
       for (std::size_t i = 0; i < one.size(); ++i) {
         INFO(c.name << " " << to_string(one[0].info()) << ", result " << i << " on " << count << " threads");
@@ -336,7 +312,7 @@ TEST_CASE("fast optimizer steps agree with the plain ones in f64", "[cpu]") {
     }
     const std::vector<Tensor> actual = run_steps(DType::f32, kind);
     for (std::size_t i = 0; i < exact.size(); ++i) CHECK(relative_rms_error(actual[i], exact[i]) <= 1e-6);
-    const Threads threads(4);
+    const ThreadCount threads(4);
     const std::vector<Tensor> more = run_steps(DType::f32, kind);
     for (std::size_t i = 0; i < exact.size(); ++i) CHECK(same_bits(actual[i], more[i]));
   }

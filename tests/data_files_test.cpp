@@ -16,30 +16,20 @@
 #include "reprise/data/fashion_mnist.h"
 #include "reprise/data/idx.h"
 #include "reprise/data/input_file.h"
+#include "reprise/tests/temporary_folder.h"
 
 using namespace reprise;
 using Bytes = std::vector<unsigned char>;
 
 namespace {
 
-class Folder {
- public:
-  Folder() {
-    std::string pattern = (std::filesystem::temp_directory_path() / "reprise_data_XXXXXX").string();
-    path_ = mkdtemp(pattern.data());
-  }
-  ~Folder() { std::filesystem::remove_all(path_); }
-  Folder(const Folder&) = delete;
+struct Folder : TemporaryFolder {
   std::string write(const std::string& name, const Bytes& bytes) const {
-    const std::string path = path_ + "/" + name;
-    std::ofstream(path, std::ios::binary)
+    std::string file = *this / name;
+    std::ofstream(file, std::ios::binary)
         .write(reinterpret_cast<const char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
-    return path;
+    return file;
   }
-  const std::string& path() const { return path_; }
-
- private:
-  std::string path_;
 };
 
 Bytes idx(const std::vector<std::uint32_t>& extents, const Bytes& elements) {

@@ -41,9 +41,10 @@ struct Untouched {
         live(live_bytes()) {}
 };
 
-}  // namespace
-
-TEST_CASE("a forward that fails at any allocation leaves a tape that can go on", "[engine][failure]") {
+// In every style, with a model in which nothing has happened: the first allocation fails, then the second, until `attempt`
+// has none left to fail. It says whether one did; afterwards the gradients are those of a step without a failure,
+// and no bytes stay behind.
+void fail_every_allocation(const std::function<bool(ResidualBlocks&, Style, std::int64_t)>& attempt) {
   ResidualBlocks model(3);
   model.step(Style::none);
   const Bits expected = model.gradients();
@@ -52,21 +53,10 @@ TEST_CASE("a forward that fails at any allocation leaves a tape that can go on",
   for (const Style style : kStyles) {
     INFO(name(style));
     std::int64_t injected = 0;
-    for (bool failed = true; failed;) {
+    for (bool failed = true; failed; injected += failed) {
       INFO("allocation " << injected);
       model.reset();
-      {
-        Tape tape;
-        Tensor loss;
-        failed = fails_at(injected, [&] { loss = model.forward(style); });
-        CHECK(tape.state().innermost == 0);
-        if (failed) {
-          ++injected;
-          manual_seed(7);
-          loss = model.forward(style);
-        }
-        tape.backward(loss);
-      }
+      failed = attempt(model, style, injected);
       CHECK(model.gradients() == expected);
       model.reset();
       CHECK(live_bytes() == before);
@@ -76,40 +66,39 @@ TEST_CASE("a forward that fails at any allocation leaves a tape that can go on",
   }
 }
 
+}  // namespace
+
+TEST_CASE("a forward that fails at any allocation leaves a tape that can go on", "[engine][failure]") {
+  fail_every_allocation([](ResidualBlocks& model, Style style, std::int64_t allocation) {
+    Tape tape;
+    Tensor loss;
+    const bool failed = fails_at(allocation, [&] { loss = model.forward(style); });
+    CHECK(tape.state().innermost == 0);
+    if (failed) {
+      manual_seed(7);
+      loss = model.forward(style);
+    }
+    tape.backward(loss);
+    return failed;
+  });
+}
+
 TEST_CASE("a backward that fails at any allocation is as if never called, and can be called again",
           "[engine][failure]") {
-  ResidualBlocks model(3);
-  model.step(Style::none);
-  const Bits expected = model.gradients();
-  model.reset();
-  const std::size_t before = live_bytes();
-  for (const Style style : kStyles) {
-    INFO(name(style));
-    std::int64_t injected = 0;
-    for (bool failed = true; failed;) {
-      INFO("allocation " << injected);
-      model.reset();
-      {
-        Tape tape;
-        const Tensor loss = model.forward(style);
-        const Untouched was(tape);
-        failed = fails_at(injected, [&] { tape.backward(loss); });
-        if (failed) {
-          ++injected;
-          CHECK(model.gradients().empty());
-          CHECK(tape.nodes() == was.nodes);
-          CHECK(live_bytes() <= was.live);  // what a replay has to bring back may be gone
-          tape.backward(loss);
-        }
-        CHECK(model.gradients() == expected);
-        CHECK_THROWS_AS(tape.backward(loss), UserError);
-      }
-      model.reset();
-      CHECK(live_bytes() == before);
-      CHECK(offloaded_bytes() == 0);
+  fail_every_allocation([](ResidualBlocks& model, Style style, std::int64_t allocation) {
+    Tape tape;
+    const Tensor loss = model.forward(style);
+    const Untouched was(tape);
+    const bool failed = fails_at(allocation, [&] { tape.backward(loss); });
+    if (failed) {
+      CHECK(model.gradients().empty());
+      CHECK(tape.nodes() == was.nodes);
+      CHECK(live_bytes() <= was.live);  // what a replay has to bring back may be gone
+      tape.backward(loss);
     }
-    CHECK(injected > 3 * ResidualBlocks::kNodesForOutput);
-  }
+    CHECK_THROWS_AS(tape.backward(loss), UserError);
+    return failed;
+  });
 }
 
 TEST_CASE("a backward that fails twice, and one that was to retain the graph", "[engine][failure]") {

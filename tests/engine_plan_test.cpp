@@ -18,9 +18,7 @@ namespace {
 
 Plan plan_without_regions(ResidualBlocks& model) {
   model.reset();
-  Tape tape;
-  const Tensor loss = model.forward(Style::none);
-  return plan_for(tape.trace());
+  return plan_for([&] { return model.forward(Style::none); });
 }
 
 }  // namespace
@@ -57,12 +55,7 @@ TEST_CASE("a plan for other shapes gives the right bits and says that its peak i
 
 TEST_CASE("a plan for another program is refused at the first difference, before the op runs", "[engine]") {
   const Tensor x = random_leaf({4}, 1);
-  Plan plan;
-  {
-    Tape tape;
-    const Tensor loss = sum(sine(squash(x)));
-    plan = plan_for(tape.trace());
-  }
+  Plan plan = plan_for([&] { return sum(sine(squash(x))); });
   plan.regions = {{0, 2}};
   {
     Tape tape({.plan = plan});
@@ -102,12 +95,10 @@ TEST_CASE("a value that a plan offloads in an inner region asks for no boundary 
     Tensor h = x * 2.0;
     return sum(sine(squash(h + h)));
   };
-  Plan plan;
+  Plan plan = plan_for(loss_of);
   {
     Tape tape;
-    const Tensor loss = loss_of();
-    plan = plan_for(tape.trace());
-    tape.backward(loss);
+    tape.backward(loss_of());
   }
   const Bits expected = bits(x.grad());
   REQUIRE(plan.nodes.size() == 5);  // mul_scalar, add, squash, sine, sum
@@ -135,12 +126,10 @@ TEST_CASE("an eager region replays as soon as it is opened; the bits stay", "[en
   const Tensor x = random_leaf({16}, 1);
   // Two halves that do not need each other.
   const auto loss_of = [&] { return sum(squash(sine(x)) + squash(sine(x * 2.0))); };
-  Plan plan;
+  Plan plan = plan_for(loss_of);
   {
     Tape tape;
-    const Tensor loss = loss_of();
-    plan = plan_for(tape.trace());
-    tape.backward(loss);
+    tape.backward(loss_of());
   }
   const Bits expected = bits(x.grad());
   REQUIRE(plan.nodes.size() == 7);

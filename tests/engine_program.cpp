@@ -162,7 +162,10 @@ Prediction predict(const std::function<std::int64_t()>& step) {
   return prediction;
 }
 
-Plan plan_for(const Trace& trace) {
+Plan plan_for(const std::function<Tensor()>& forward) {
+  Tape tape;
+  const Tensor result = forward();
+  const Trace trace = tape.trace();
   Plan plan;
   for (const TraceNode& node : trace.nodes)
     plan.nodes.push_back(

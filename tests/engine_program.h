@@ -51,8 +51,8 @@ struct Prediction {
 // A dry run of the step, which returns its replays.
 Prediction predict(const std::function<std::int64_t()>& step);
 
-// A plan for steps like the traced one, without regions.
-Plan plan_for(const Trace& trace);
+// A plan, without regions, for steps with this forward.
+Plan plan_for(const std::function<Tensor()>& forward);
 
 // ---- the model
 

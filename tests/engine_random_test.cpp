@@ -39,15 +39,16 @@ struct RandomEviction {
 
 // Drops a random subset of what can be dropped after every op, whether it runs forward, backward or again.
 struct RandomDrops : Observer {
-  TapeState* tape = nullptr;
+  TapeState& tape;
   std::mt19937 random;
   int drops = 0;
+  RandomDrops(Tape& t, std::uint64_t seed) : tape(t.state()), random(static_cast<unsigned>(seed)) {}
   void on(Event event, NodeId, const Tensor*, const Tensor*) override {
     if (event != Event::forward && event != Event::backward && event != Event::replay) return;
     const unsigned rarity = event == Event::replay ? 16 : 4;
-    for (const Index s : evictable_slots(*tape))
-      if (random() % rarity == 0 && tape->evictable(s)) {
-        tape->evict(s);
+    for (const Index s : evictable_slots(tape))
+      if (random() % rarity == 0 && tape.evictable(s)) {
+        tape.evict(s);
         ++drops;
       }
   }
@@ -108,9 +109,7 @@ TEST_CASE("random programs: any subset of what can be made again dropped between
     const auto step = [&](std::uint64_t regions_seed, bool drop) {
       release_grads(program.leaves);
       Tape tape;
-      RandomDrops dropper;
-      dropper.tape = &tape.state();
-      dropper.random.seed(static_cast<unsigned>(seed));
+      RandomDrops dropper(tape, seed);
       if (drop) tape.set_observer(&dropper);
       const Tensor loss = program.loss(regions_seed);
       tape.backward(loss);
@@ -132,10 +131,8 @@ TEST_CASE("100 random programs differentiated twice: regions and dropped bytes c
     const std::vector<Tensor> wanted = {program.leaves[0], program.leaves[2]};
     const auto step = [&](std::uint64_t regions_seed, bool drop) {
       release_grads(program.leaves);
-      RandomDrops dropper;
       Tape tape;
-      dropper.tape = &tape.state();
-      dropper.random.seed(static_cast<unsigned>(seed));
+      RandomDrops dropper(tape, seed);
       if (drop) tape.set_observer(&dropper);
       const Tensor loss = program.loss(regions_seed);
       const std::vector<Tensor> first =

@@ -70,12 +70,7 @@ Run run_chain(std::int32_t length, std::vector<PlanRegion> regions) {
     tape.backward(loss);
     return tape.replays();
   };
-  Plan plan;
-  {
-    Tape tape;
-    const Tensor loss = sum(chain(x, length, sine));
-    plan = plan_for(tape.trace());
-  }
+  Plan plan = plan_for([&] { return sum(chain(x, length, sine)); });
   plan.regions = std::move(regions);
   const std::int64_t replays = step(plan);
   const Prediction predicted = predict([&] { return step(plan); });

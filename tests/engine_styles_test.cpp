@@ -136,12 +136,7 @@ TEST_CASE("150 random plans: bits, predicted peak to the byte, replays, nothing 
   model.step(Style::none);
   const Bits expected = model.gradients();
   model.reset();
-  Plan base;
-  {
-    Tape tape;
-    const Tensor loss = model.forward(Style::none);
-    base = plan_for(tape.trace());
-  }
+  const Plan base = plan_for([&] { return model.forward(Style::none); });
   model.reset();
   const auto nodes = static_cast<std::int32_t>(base.nodes.size());
   const std::size_t before = live_bytes();

@@ -12,6 +12,7 @@
 #include "reprise/core/random.h"
 #include "reprise/nn/nn.h"
 #include "reprise/ops/ops.h"
+#include "reprise/tests/kernel_settings.h"
 #include "reprise/tests/random_plan.h"
 
 using namespace reprise;
@@ -213,10 +214,9 @@ TEST_CASE("models: the prediction holds at 1, 2 and 4 threads, and leaves no tra
                                                                  {"gpt", DType::f32},
                                                                  {"lenet", DType::bf16},
                                                                  {"gpt", DType::bf16}}));
-  const int before = num_threads();
   Subject subject(name, dtype);
   for (const int threads : {1, 2, 4}) {
-    set_num_threads(threads);
+    const test::ThreadCount count(threads);
     INFO(name << " in " << to_string(dtype) << " with " << threads << " threads");
     const Outcome without = take_step(subject, {}, false, nullptr);
     for (const nn::CheckpointSetting setting :
@@ -228,7 +228,6 @@ TEST_CASE("models: the prediction holds at 1, 2 and 4 threads, and leaves no tra
       CHECK(after.bits == without.bits);  // checkpointing changes no bit, nor does the dry run before
     }
   }
-  set_num_threads(before);
 }
 
 TEST_CASE("models: random plans have the bits, the predicted peak and the predicted replays", "[models]") {

@@ -1,6 +1,7 @@
 #include "reprise/tests/op_case.h"
 
 #include <cmath>
+#include <cstring>
 #include <random>
 
 namespace reprise::test {
@@ -88,6 +89,22 @@ bool has_gradient(const OpCase& op_case) {
   for (const OpInput& input : op_case.inputs)
     if (input.differentiable) return true;
   return false;
+}
+
+bool same_bits(const Tensor& a, const Tensor& b) {
+  if (a.defined() != b.defined()) return false;
+  return !a.defined() ||
+         (a.info() == b.info() && std::memcmp(a.impl()->data(), b.impl()->data(), a.bytes()) == 0);
+}
+
+double relative_rms_error(const Tensor& actual, const Tensor& exact) {
+  const Values a = actual.to_vector(), b = exact.to_vector();
+  double error = 0, size = 0;
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    error += (a[i] - b[i]) * (a[i] - b[i]);
+    size += b[i] * b[i];
+  }
+  return error == 0 ? 0 : std::sqrt(error / size);
 }
 
 }  // namespace reprise::test

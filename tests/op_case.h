@@ -79,4 +79,9 @@ const std::vector<OpCase>& op_cases();
 std::vector<Tensor> make_inputs(const OpCase& op_case, DType floating, std::uint64_t seed = 1);
 bool has_gradient(const OpCase& op_case);
 
+// ---- comparing what two runs computed
+
+bool same_bits(const Tensor& a, const Tensor& b);  // both may be undefined
+double relative_rms_error(const Tensor& actual, const Tensor& exact);
+
 }  // namespace reprise::test

@@ -3,7 +3,6 @@
 
 #include <catch2/catch.hpp>
 #include <cmath>
-#include <cstring>
 #include <map>
 #include <set>
 
@@ -13,28 +12,12 @@
 #include "reprise/core/memory.h"
 #include "reprise/core/parallel.h"
 #include "reprise/ops/ops.h"
+#include "reprise/tests/kernel_settings.h"
 
 using namespace reprise;
 using namespace reprise::test;
 
 namespace {
-
-// Plain kernels while it lives.
-struct PlainKernels {
-  explicit PlainKernels(bool plain = true) : before(plain_kernels()) { set_plain_kernels(plain); }
-  ~PlainKernels() { set_plain_kernels(before); }
-  PlainKernels(const PlainKernels&) = delete;
-  PlainKernels& operator=(const PlainKernels&) = delete;
-  bool before;
-};
-
-struct Threads {
-  explicit Threads(int count) : before(num_threads()) { set_num_threads(count); }
-  ~Threads() { set_num_threads(before); }
-  Threads(const Threads&) = delete;
-  Threads& operator=(const Threads&) = delete;
-  int before;
-};
 
 // Fixed random weights of this kind: the gradient that backward starts from, or a direction.
 Tensor weights_like(const Tensor& like, std::uint64_t seed) {
@@ -73,22 +56,6 @@ Result run(const OpCase& op_case, const std::vector<Tensor>& inputs, DType weigh
   const Tensor seed = weights_like(result.y, 2).to(weights).to(result.y.dtype());
   result.gradients = tape.gradients(result.y, wanted, {.seed = seed, .allow_unused = true});
   return result;
-}
-
-bool same_bits(const Tensor& a, const Tensor& b) {
-  if (a.defined() != b.defined()) return false;
-  return !a.defined() ||
-         (a.info() == b.info() && std::memcmp(a.impl()->data(), b.impl()->data(), a.bytes()) == 0);
-}
-
-double relative_rms_error(const Tensor& actual, const Tensor& exact) {
-  const Values a = actual.to_vector(), b = exact.to_vector();
-  double error = 0, size = 0;
-  for (std::size_t i = 0; i < a.size(); ++i) {
-    error += (a[i] - b[i]) * (a[i] - b[i]);
-    size += b[i] * b[i];
-  }
-  return error == 0 ? 0 : std::sqrt(error / size);
 }
 
 // Nodes that backward has to run again when nothing made on the tape was kept but `y`: the makers of what the tracked
@@ -298,11 +265,11 @@ TEST_CASE("op cases: plain kernels give the same bits on any number of threads",
     const std::vector<Tensor> inputs = make_inputs(op_case, DType::f32);
     Result one;
     {
-      const Threads threads(1);
+      const ThreadCount threads(1);
       one = run(op_case, inputs);
     }
     for (const int count : {2, 4}) {
-      const Threads threads(count);
+      const ThreadCount threads(count);
       const Result more = run(op_case, inputs);
       CHECK(same_bits(one.y, more.y));
       for (std::size_t i = 0; i < one.gradients.size(); ++i)

@@ -11,6 +11,7 @@
 #include "reprise/nn/init.h"
 #include "reprise/optim/optim.h"
 #include "reprise/tests/golden/optim.h"
+#include "reprise/tests/kernel_settings.h"
 
 using namespace reprise;
 using Catch::Matchers::Contains;
@@ -87,8 +88,7 @@ TEST_CASE("Adam and AdamW follow PyTorch's trajectories", "[optim]") {
 
 TEST_CASE("A step is the same bits for any number of threads", "[optim]") {
   auto run = [](int threads) {
-    const int before = num_threads();
-    set_num_threads(threads);
+    const test::ThreadCount count(threads);
     manual_seed(5);
     const Tensor parameter = Tensor::randn({100'001}, {.requires_grad = true});
     optim::AdamW optimizer({parameter});
@@ -97,7 +97,6 @@ TEST_CASE("A step is the same bits for any number of threads", "[optim]") {
       nn::clip_grad_norm({parameter}, 1.0);
       optimizer.step();
     }
-    set_num_threads(before);
     return parameter.to_vector();
   };
   CHECK(run(1) == run(3));
