@@ -11,21 +11,18 @@ if(sources)
   target_link_libraries(reprise_cli PRIVATE reprise reprise_options fmt::fmt nlohmann_json::nlohmann_json CLI11::CLI11)
 endif()
 
-# Each file of examples/ is a program of its own, and tests/CMakeLists.txt runs it as a test.
-file(GLOB REPRISE_EXAMPLES CONFIGURE_DEPENDS examples/*.cpp)
-foreach(source ${REPRISE_EXAMPLES})
-  cmake_path(GET source STEM name)
-  add_executable(example_${name} ${source})
-  set_target_properties(example_${name} PROPERTIES OUTPUT_NAME ${name}
-                        RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/examples)
-  target_link_libraries(example_${name} PRIVATE reprise reprise_options)
-endforeach()
+# Each file of `folder` is a program of its own; `sources` is set to their list.
+function(add_programs folder target_prefix sources)
+  file(GLOB found CONFIGURE_DEPENDS ${folder}/*.cpp)
+  foreach(source ${found})
+    cmake_path(GET source STEM name)
+    add_executable(${target_prefix}_${name} ${source})
+    set_target_properties(${target_prefix}_${name} PROPERTIES OUTPUT_NAME ${name}
+                          RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/${folder})
+    target_link_libraries(${target_prefix}_${name} PRIVATE reprise reprise_options ${ARGN})
+  endforeach()
+  set(${sources} ${found} PARENT_SCOPE)
+endfunction()
 
-file(GLOB sources CONFIGURE_DEPENDS benchmarks/*.cpp)
-foreach(source ${sources})
-  cmake_path(GET source STEM name)
-  add_executable(benchmark_${name} ${source})
-  set_target_properties(benchmark_${name} PROPERTIES OUTPUT_NAME ${name}
-                        RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/benchmarks)
-  target_link_libraries(benchmark_${name} PRIVATE reprise reprise_options fmt::fmt benchmark::benchmark)
-endforeach()
+add_programs(examples example REPRISE_EXAMPLES)  # tests/CMakeLists.txt runs each as a test
+add_programs(benchmarks benchmark benchmarks fmt::fmt benchmark::benchmark)
