@@ -58,7 +58,7 @@ def main():
     parser.add_argument("--steps", type=int, help="timed in each half of a pair")
     parser.add_argument("--checkpoint", choices=("none", "block", "sqrt"), default="none")
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--reprise", default=str(here.parent / "build" / "bin" / "reprise"))
+    parser.add_argument("--reprise", default=str(here.parent / "build" / "release" / "bin" / "reprise"))
     options = parser.parse_args()
     try:
         import torch  # noqa: F401  only to say clearly that it is missing
