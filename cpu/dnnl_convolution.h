@@ -22,7 +22,7 @@ struct Convolution {
   std::int64_t p, q;                     // y [n, p, q, out]
   Conv2dFunctionOptions options;
   DType dtype = DType::f32;  // or bf16, of everything but the gradients of weight and bias, which are f32
-  bool bias;    // forward: added; backward_weight: its gradient is wanted
+  bool bias;                 // forward: added; backward_weight: its gradient is wanted
 };
 
 // One pass, ready to run.

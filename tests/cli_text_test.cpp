@@ -10,7 +10,6 @@
 
 using Catch::Contains;
 using cli_test::content;
-using cli_test::Folder;
 using cli_test::reprise;
 using cli_test::tree;
 using Words = std::vector<std::string>;
@@ -46,7 +45,7 @@ const Words kSmall = {"--model",   "gpt", "--layers", "1", "--width", "32",   "-
 }  // namespace
 
 TEST_CASE("cli text: a run stopped and resumed has the bits of one that never stopped", "[cli]") {
-  const Folder folder;
+  const TemporaryFolder folder;
   const std::string text = write_text(folder / "text", 12), moved = write_text(folder / "moved", 12);
   const std::string whole = folder / "whole", parts = folder / "parts";
   // 486 tokens to train on: 30 windows, 8 batches, the last of 2.
@@ -78,7 +77,7 @@ TEST_CASE("cli text: a run stopped and resumed has the bits of one that never st
 }
 
 TEST_CASE("cli text: it learns a sentence and writes it", "[cli]") {
-  const Folder folder;
+  const TemporaryFolder folder;
   const std::string text = write_text(folder / "text", 60), saved = folder / "saved", json = folder / "json";
   const auto trained = run(Words{"train", "--data", "text:" + text, "--epochs", "6", "--save", saved,
                                  "--json", json, "--validate-every", "50"} +
@@ -100,7 +99,7 @@ TEST_CASE("cli text: it learns a sentence and writes it", "[cli]") {
 }
 
 TEST_CASE("cli text: what is wrong with text, run and prompt is said", "[cli]") {
-  const Folder folder;
+  const TemporaryFolder folder;
   const std::string text = write_text(folder / "text", 30), saved = folder / "saved",
                     images = folder / "images";
   const Words command = Words{"train", "--data", "text:" + text, "--steps", "1"} + kSmall;
@@ -122,7 +121,7 @@ TEST_CASE("cli text: what is wrong with text, run and prompt is said", "[cli]") 
 }
 
 TEST_CASE("cli text: bytes are tokens too", "[cli]") {
-  const Folder folder;
+  const TemporaryFolder folder;
   const std::string text = write_text(folder / "text", 30), saved = folder / "saved";
   std::ofstream(text, std::ios::binary | std::ios::app) << "\xff\xfe";
   run(Words{"train", "--data", "text:" + text, "--steps", "2", "--tokenizer", "bytes", "--save", saved} +
