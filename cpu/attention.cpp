@@ -9,6 +9,7 @@
 // After it:
 #include <hwy/highway.h>
 
+#include <bit>
 #include <cmath>
 #include <limits>
 
@@ -21,14 +22,21 @@ HWY_BEFORE_NAMESPACE();
 namespace reprise::cpu::HWY_NAMESPACE {
 
 // The rows of one head of q, k, v or a gradient of one.
-HWY_INLINE Rows<const float> head_rows(const HeadRows<ConstView>& of, const AttentionShape& s,
-                                       std::int64_t positions, std::int64_t b, std::int64_t h) {
-  return {of.values.as<float>() + b * positions * of.row + of.first + h * s.head_dim, of.row};
+template <class T>
+HWY_INLINE Rows<const T> head_rows(const HeadRows<ConstView>& of, const AttentionShape& s,
+                                   std::int64_t positions, std::int64_t b, std::int64_t h) {
+  return {of.values.as<T>() + b * positions * of.row + of.first + h * s.head_dim, of.row};
 }
-HWY_INLINE Rows<float> head_rows(const HeadRows<View>& of, const AttentionShape& s, std::int64_t positions,
-                                 std::int64_t b, std::int64_t h) {
+template <class T>
+HWY_INLINE Rows<T> head_rows(const HeadRows<View>& of, const AttentionShape& s, std::int64_t positions,
+                             std::int64_t b, std::int64_t h) {
   if (!of.values.info) return {nullptr, 0};
-  return {of.values.as<float>() + b * positions * of.row + of.first + h * s.head_dim, of.row};
+  return {of.values.as<T>() + b * positions * of.row + of.first + h * s.head_dim, of.row};
+}
+// y or dy.
+template <class V>
+HWY_INLINE HeadRows<V> whole(const V& values, const AttentionShape& s) {
+  return {values, 0, s.heads * s.head_dim};
 }
 template <class T>
 HWY_INLINE Rows<T> from_row(Rows<T> rows, std::int64_t first) {
@@ -63,48 +71,51 @@ HWY_INLINE void key_product(const Tile& tile, std::int64_t head_dim, const float
   });
 }
 
-void attention(const AttentionArgs& args, std::span<std::byte> workspace) {
-  const AttentionShape& s = args.shape;
-  const std::int64_t tiles = tile_count(s.queries), n = lanes();
-  const std::size_t bytes = forward_scratch(s.head_dim);
-  for_each_with_scratch(
-      s.batch * s.heads * tiles, bytes, workspace, [&](std::int64_t item, std::byte* scratch) HWY_ATTR {
-        const std::int64_t h = item / tiles % s.heads, b = item / tiles / s.heads;
-        const std::int64_t q0 = balanced(item % tiles, tiles) * kTile;
-        const std::int64_t queries = std::min(kTile, s.queries - q0), key_head = h / (s.heads / s.key_heads);
-        const ScoreContext context(args.shape, args.settings, args.mask, b, h);
-        auto* q = reinterpret_cast<float*>(scratch);
-        float *scores = q + s.head_dim * kTile, *sum = scores + kTile * kTile,
-              *highest = sum + s.head_dim * kTile, *total = highest + kTile, *correction = total + kTile;
-        const std::int64_t width = (queries + n - 1) / n * n;
-        transpose(from_row(head_rows(args.q, s, s.queries, b, h), q0), queries, s.head_dim,
-                  static_cast<float>(args.settings.scale), {q, kTile}, width);
-        const Rows<const float> k = head_rows(args.k, s, s.keys, b, key_head),
-                                v = head_rows(args.v, s, s.keys, b, key_head);
-        std::fill(highest, highest + kTile, -std::numeric_limits<float>::infinity());
-        std::fill(total, total + kTile, 0.0F);
-        std::fill(sum, sum + kTile * s.head_dim, 0.0F);
-        const std::int64_t seen = args.settings.causal ? std::min(s.keys, q0 + queries) : s.keys;
-        for (std::int64_t k0 = 0; k0 < seen; k0 += kTile) {
-          const Tile tile{
-              q0, k0, queries, std::min(kTile, seen - k0), width, args.settings.causal && k0 == q0};
-          score_product(tile, s.head_dim, from_row(k, k0), q, scores);
-          hide(context, tile, scores);
-          add_to_softmax(tile, scores, highest, total, correction);
-          drop_out(context, tile, scores);
-          if (k0 > 0)
-            for (std::int64_t i = 0; i < queries; ++i)
-              map(sum + i * s.head_dim, sum + i * s.head_dim, s.head_dim,
-                  [c = correction[i]](Vec x) HWY_ATTR { return hn::Mul(x, set(c)); });
-          query_product(tile, s.head_dim, scores, from_row(v, k0), {sum, s.head_dim}, true);
-        }
-        for (std::int64_t i = 0; i < queries; ++i) {
-          float* y = args.y.as<float>() + ((b * s.queries + q0 + i) * s.heads + h) * s.head_dim;
-          const float divided = total[i] == 0 ? 0.0F : 1 / total[i];
-          map(sum + i * s.head_dim, y, s.head_dim, [=](Vec x) HWY_ATTR { return hn::Mul(x, set(divided)); });
-          args.lse.as<float>()[(b * s.heads + h) * s.queries + q0 + i] = highest[i] + std::log(total[i]);
-        }
-      });
+// What one head of one batch entry reads and writes, in f32.
+struct ForwardHead {
+  Rows<const float> q, k, v;
+  Rows<float> y;
+  float* lse;
+};
+struct BackwardHead {
+  Rows<const float> q, k, v, dy, y;
+  const float* lse;
+  Rows<float> dq, dk, dv;  // data is null where one is not wanted
+};
+
+HWY_INLINE void forward_tile(const ScoreContext& context, const ForwardHead& head, std::int64_t q0,
+                             std::byte* scratch) {
+  const AttentionShape& s = context.shape;
+  const bool causal = context.settings.causal;
+  const std::int64_t n = lanes(), queries = std::min(kTile, s.queries - q0);
+  auto* q = reinterpret_cast<float*>(scratch);
+  float *scores = q + s.head_dim * kTile, *sum = scores + kTile * kTile, *highest = sum + s.head_dim * kTile,
+        *total = highest + kTile, *correction = total + kTile;
+  const std::int64_t width = (queries + n - 1) / n * n;
+  transpose(from_row(head.q, q0), queries, s.head_dim, static_cast<float>(context.settings.scale), {q, kTile},
+            width);
+  std::fill(highest, highest + kTile, -std::numeric_limits<float>::infinity());
+  std::fill(total, total + kTile, 0.0F);
+  std::fill(sum, sum + kTile * s.head_dim, 0.0F);
+  const std::int64_t seen = causal ? std::min(s.keys, q0 + queries) : s.keys;
+  for (std::int64_t k0 = 0; k0 < seen; k0 += kTile) {
+    const Tile tile{q0, k0, queries, std::min(kTile, seen - k0), width, causal && k0 == q0};
+    score_product(tile, s.head_dim, from_row(head.k, k0), q, scores);
+    hide(context, tile, scores);
+    add_to_softmax(tile, scores, highest, total, correction);
+    drop_out(context, tile, scores);
+    if (k0 > 0)
+      for (std::int64_t i = 0; i < queries; ++i)
+        map(sum + i * s.head_dim, sum + i * s.head_dim, s.head_dim,
+            [c = correction[i]](Vec x) HWY_ATTR { return hn::Mul(x, set(c)); });
+    query_product(tile, s.head_dim, scores, from_row(head.v, k0), {sum, s.head_dim}, true);
+  }
+  for (std::int64_t i = 0; i < queries; ++i) {
+    const float divided = total[i] == 0 ? 0.0F : 1 / total[i];
+    map(sum + i * s.head_dim, from_row(head.y, q0 + i).data, s.head_dim,
+        [=](Vec x) HWY_ATTR { return hn::Mul(x, set(divided)); });
+    head.lse[q0 + i] = highest[i] + std::log(total[i]);
+  }
 }
 
 // The sum of products of two rows.
@@ -117,48 +128,66 @@ HWY_INLINE float dot(const float* x, const float* y, std::int64_t count) {
   return sum_of_lanes(sum);
 }
 
-// All gradients of one head of queries, added to those of its key head's earlier ones.
-HWY_INLINE void backward_head(const AttentionBackwardArgs& args, std::int64_t b, std::int64_t h,
-                              std::byte* scratch) {
-  const AttentionShape& s = args.shape;
-  const std::int64_t n = lanes(), group = s.heads / s.key_heads, key_head = h / group;
-  const ScoreContext context(args.shape, args.settings, args.mask, b, h);
+// dq is written, dk and dv are added to.
+HWY_INLINE void backward_head(const ScoreContext& context, const BackwardHead& head, std::byte* scratch) {
+  const AttentionShape& s = context.shape;
+  const bool causal = context.settings.causal;
+  const std::int64_t n = lanes();
   auto* q_transposed = reinterpret_cast<float*>(scratch);
   float *dy_transposed = q_transposed + s.head_dim * kTile, *weights = dy_transposed + s.head_dim * kTile,
         *gradients = weights + kTile * kTile, *lse = gradients + kTile * kTile, *delta = lse + kTile;
-  const Rows<const float> q = head_rows(args.q, s, s.queries, b, h),
-                          k = head_rows(args.k, s, s.keys, b, key_head),
-                          v = head_rows(args.v, s, s.keys, b, key_head);
-  const Rows<float> dq = head_rows(args.dq, s, s.queries, b, h),
-                    dk = head_rows(args.dk, s, s.keys, b, key_head),
-                    dv = head_rows(args.dv, s, s.keys, b, key_head);
-  const std::int64_t step = s.heads * s.head_dim, first = b * s.queries * step + h * s.head_dim;
-  const Rows<const float> dy = {args.dy.as<float>() + first, step}, y = {args.y.as<float>() + first, step};
   for (std::int64_t q0 = 0; q0 < s.queries; q0 += kTile) {
     const std::int64_t queries = std::min(kTile, s.queries - q0), width = (queries + n - 1) / n * n;
-    transpose(from_row(q, q0), queries, s.head_dim, static_cast<float>(args.settings.scale),
+    transpose(from_row(head.q, q0), queries, s.head_dim, static_cast<float>(context.settings.scale),
               {q_transposed, kTile}, width);
-    transpose(from_row(dy, q0), queries, s.head_dim, 1, {dy_transposed, kTile}, width);
+    transpose(from_row(head.dy, q0), queries, s.head_dim, 1, {dy_transposed, kTile}, width);
     for (std::int64_t i = 0; i < kTile; ++i) {
       const bool there = i < queries;
-      delta[i] = there ? dot(from_row(dy, q0 + i).data, from_row(y, q0 + i).data, s.head_dim) : 0;
-      const float value = there ? args.lse.as<float>()[(b * s.heads + h) * s.queries + q0 + i] : 0;
+      delta[i] = there ? dot(from_row(head.dy, q0 + i).data, from_row(head.y, q0 + i).data, s.head_dim) : 0;
+      const float value = there ? head.lse[q0 + i] : 0;
       lse[i] = std::isinf(value) ? 0 : value;  // of a query that sees no key: all scores are minus infinity
     }
-    const std::int64_t seen = args.settings.causal ? std::min(s.keys, q0 + queries) : s.keys;
+    const std::int64_t seen = causal ? std::min(s.keys, q0 + queries) : s.keys;
     for (std::int64_t k0 = 0; k0 < seen; k0 += kTile) {
-      const Tile tile{q0, k0, queries, std::min(kTile, seen - k0), width, args.settings.causal && k0 == q0};
-      score_product(tile, s.head_dim, from_row(k, k0), q_transposed, weights);
-      score_product(tile, s.head_dim, from_row(v, k0), dy_transposed, gradients);
+      const Tile tile{q0, k0, queries, std::min(kTile, seen - k0), width, causal && k0 == q0};
+      score_product(tile, s.head_dim, from_row(head.k, k0), q_transposed, weights);
+      score_product(tile, s.head_dim, from_row(head.v, k0), dy_transposed, gradients);
       hide(context, tile, weights);
       score_gradients(context, tile, weights, gradients, lse, delta);
-      if (dv.data) key_product(tile, s.head_dim, weights, from_row(dy, q0), from_row(dv, k0), true);
-      if (dk.data) key_product(tile, s.head_dim, gradients, from_row(q, q0), from_row(dk, k0), true);
-      if (dq.data) query_product(tile, s.head_dim, gradients, from_row(k, k0), from_row(dq, q0), k0 > 0);
+      if (head.dv.data)
+        key_product(tile, s.head_dim, weights, from_row(head.dy, q0), from_row(head.dv, k0), true);
+      if (head.dk.data)
+        key_product(tile, s.head_dim, gradients, from_row(head.q, q0), from_row(head.dk, k0), true);
+      if (head.dq.data)
+        query_product(tile, s.head_dim, gradients, from_row(head.k, k0), from_row(head.dq, q0), k0 > 0);
     }
-    if (dq.data && seen == 0)
-      for (std::int64_t i = q0; i < q0 + queries; ++i) std::fill_n(from_row(dq, i).data, s.head_dim, 0.0F);
+    if (head.dq.data && seen == 0)
+      for (std::int64_t i = q0; i < q0 + queries; ++i)
+        std::fill_n(from_row(head.dq, i).data, s.head_dim, 0.0F);
   }
+}
+
+HWY_INLINE void clear(Rows<float> rows, std::int64_t count, std::int64_t columns) {
+  for (std::int64_t j = 0; rows.data && j < count; ++j) std::fill_n(from_row(rows, j).data, columns, 0.0F);
+}
+
+// f32: everything is read and written where it lies.
+
+void attention(const AttentionArgs& args, std::span<std::byte> workspace) {
+  const AttentionShape& s = args.shape;
+  const std::int64_t tiles = tile_count(s.queries);
+  for_each_with_scratch(s.batch * s.heads * tiles, forward_scratch(s.head_dim), workspace,
+                        [&](std::int64_t item, std::byte* scratch) HWY_ATTR {
+                          const std::int64_t h = item / tiles % s.heads, b = item / tiles / s.heads,
+                                             key_head = h / (s.heads / s.key_heads);
+                          const ForwardHead head = {head_rows<float>(args.q, s, s.queries, b, h),
+                                                    head_rows<float>(args.k, s, s.keys, b, key_head),
+                                                    head_rows<float>(args.v, s, s.keys, b, key_head),
+                                                    head_rows<float>(whole(args.y, s), s, s.queries, b, h),
+                                                    args.lse.as<float>() + (b * s.heads + h) * s.queries};
+                          forward_tile(ScoreContext(s, args.settings, args.mask, b, h), head,
+                                       balanced(item % tiles, tiles) * kTile, scratch);
+                        });
 }
 
 void attention_backward(const AttentionBackwardArgs& args, std::span<std::byte> workspace) {
@@ -167,14 +196,109 @@ void attention_backward(const AttentionBackwardArgs& args, std::span<std::byte> 
   for_each_with_scratch(s.batch * s.key_heads, backward_scratch(s.head_dim), workspace,
                         [&](std::int64_t item, std::byte* scratch) HWY_ATTR {
                           const std::int64_t b = item / s.key_heads, key_head = item % s.key_heads;
-                          for (const HeadRows<View>* of : {&args.dk, &args.dv}) {
-                            const Rows<float> rows = head_rows(*of, s, s.keys, b, key_head);
-                            for (std::int64_t j = 0; rows.data && j < s.keys; ++j)
-                              std::fill_n(from_row(rows, j).data, s.head_dim, 0.0F);
+                          const Rows<float> dk = head_rows<float>(args.dk, s, s.keys, b, key_head),
+                                            dv = head_rows<float>(args.dv, s, s.keys, b, key_head);
+                          clear(dk, s.keys, s.head_dim);
+                          clear(dv, s.keys, s.head_dim);
+                          for (std::int64_t h = key_head * group; h < (key_head + 1) * group; ++h) {
+                            const BackwardHead head = {
+                                head_rows<float>(args.q, s, s.queries, b, h),
+                                head_rows<float>(args.k, s, s.keys, b, key_head),
+                                head_rows<float>(args.v, s, s.keys, b, key_head),
+                                head_rows<float>(whole(args.dy, s), s, s.queries, b, h),
+                                head_rows<float>(whole(args.y, s), s, s.queries, b, h),
+                                args.lse.as<float>() + (b * s.heads + h) * s.queries,
+                                head_rows<float>(args.dq, s, s.queries, b, h),
+                                dk,
+                                dv};
+                            backward_head(ScoreContext(s, args.settings, args.mask, b, h), head, scratch);
                           }
-                          for (std::int64_t h = key_head * group; h < (key_head + 1) * group; ++h)
-                            backward_head(args, b, h, scratch);
                         });
+}
+
+// bf16: a head's rows are copied into f32 scratch, and what is made there is rounded.
+
+HWY_INLINE Rows<const float> widened(Rows<const BFloat16> from, std::int64_t count, std::int64_t columns,
+                                     float*& scratch) {
+  float* to = scratch;
+  scratch += count * columns;
+  for (std::int64_t i = 0; i < count; ++i)
+    for (std::int64_t d = 0; d < columns; ++d)
+      to[i * columns + d] =
+          std::bit_cast<float>(static_cast<std::uint32_t>(from.data[i * from.row + d].bits) << 16);
+  return {to, columns};
+}
+HWY_INLINE Rows<float> reserved(bool wanted, std::int64_t count, std::int64_t columns, float*& scratch) {
+  float* to = scratch;
+  scratch += count * columns;
+  return {wanted ? to : nullptr, columns};
+}
+// To nearest even, as to_bfloat16.
+HWY_INLINE void round_rows(Rows<float> from, std::int64_t count, std::int64_t columns, Rows<BFloat16> to) {
+  for (std::int64_t i = 0; from.data && i < count; ++i)
+    for (std::int64_t d = 0; d < columns; ++d) {
+      const float value = from.data[i * from.row + d];
+      const auto bits = std::bit_cast<std::uint32_t>(value);
+      const std::uint32_t rounded =
+          value != value ? (bits >> 16) | 0x0040U : (bits + 0x7FFFU + ((bits >> 16) & 1U)) >> 16;
+      to.data[i * to.row + d].bits = static_cast<std::uint16_t>(rounded);
+    }
+}
+
+void attention_bf16(const AttentionArgs& args, std::span<std::byte> workspace) {
+  const AttentionShape& s = args.shape;
+  const std::int64_t group = s.heads / s.key_heads;
+  for_each_with_scratch(
+      s.batch * s.key_heads, forward_scratch_bf16(s), workspace,
+      [&](std::int64_t item, std::byte* scratch) HWY_ATTR {
+        const std::int64_t b = item / s.key_heads, key_head = item % s.key_heads;
+        float* copies = reinterpret_cast<float*>(scratch + forward_scratch(s.head_dim));
+        ForwardHead head = {};
+        head.k = widened(head_rows<BFloat16>(args.k, s, s.keys, b, key_head), s.keys, s.head_dim, copies);
+        head.v = widened(head_rows<BFloat16>(args.v, s, s.keys, b, key_head), s.keys, s.head_dim, copies);
+        for (std::int64_t h = key_head * group; h < (key_head + 1) * group; ++h) {
+          float* rest = copies;
+          head.q = widened(head_rows<BFloat16>(args.q, s, s.queries, b, h), s.queries, s.head_dim, rest);
+          head.y = reserved(true, s.queries, s.head_dim, rest);
+          head.lse = args.lse.as<float>() + (b * s.heads + h) * s.queries;
+          const ScoreContext context(s, args.settings, args.mask, b, h);
+          for (std::int64_t q0 = 0; q0 < s.queries; q0 += kTile) forward_tile(context, head, q0, scratch);
+          round_rows(head.y, s.queries, s.head_dim,
+                     head_rows<BFloat16>(whole(args.y, s), s, s.queries, b, h));
+        }
+      });
+}
+
+void attention_backward_bf16(const AttentionBackwardArgs& args, std::span<std::byte> workspace) {
+  const AttentionShape& s = args.shape;
+  const std::int64_t group = s.heads / s.key_heads;
+  for_each_with_scratch(
+      s.batch * s.key_heads, backward_scratch_bf16(s), workspace,
+      [&](std::int64_t item, std::byte* scratch) HWY_ATTR {
+        const std::int64_t b = item / s.key_heads, key_head = item % s.key_heads;
+        float* copies = reinterpret_cast<float*>(scratch + backward_scratch(s.head_dim));
+        BackwardHead head = {};
+        head.k = widened(head_rows<BFloat16>(args.k, s, s.keys, b, key_head), s.keys, s.head_dim, copies);
+        head.v = widened(head_rows<BFloat16>(args.v, s, s.keys, b, key_head), s.keys, s.head_dim, copies);
+        head.dk = reserved(args.dk.values.info != nullptr, s.keys, s.head_dim, copies);
+        head.dv = reserved(args.dv.values.info != nullptr, s.keys, s.head_dim, copies);
+        clear(head.dk, s.keys, s.head_dim);
+        clear(head.dv, s.keys, s.head_dim);
+        for (std::int64_t h = key_head * group; h < (key_head + 1) * group; ++h) {
+          float* rest = copies;
+          head.q = widened(head_rows<BFloat16>(args.q, s, s.queries, b, h), s.queries, s.head_dim, rest);
+          head.dy = widened(head_rows<BFloat16>(whole(args.dy, s), s, s.queries, b, h), s.queries, s.head_dim,
+                            rest);
+          head.y =
+              widened(head_rows<BFloat16>(whole(args.y, s), s, s.queries, b, h), s.queries, s.head_dim, rest);
+          head.dq = reserved(args.dq.values.info != nullptr, s.queries, s.head_dim, rest);
+          head.lse = args.lse.as<float>() + (b * s.heads + h) * s.queries;
+          backward_head(ScoreContext(s, args.settings, args.mask, b, h), head, scratch);
+          round_rows(head.dq, s.queries, s.head_dim, head_rows<BFloat16>(args.dq, s, s.queries, b, h));
+        }
+        round_rows(head.dk, s.keys, s.head_dim, head_rows<BFloat16>(args.dk, s, s.keys, b, key_head));
+        round_rows(head.dv, s.keys, s.head_dim, head_rows<BFloat16>(args.dv, s, s.keys, b, key_head));
+      });
 }
 
 }  // namespace reprise::cpu::HWY_NAMESPACE
@@ -187,6 +311,8 @@ namespace reprise::cpu {
 
 HWY_EXPORT(attention);
 HWY_EXPORT(attention_backward);
+HWY_EXPORT(attention_bf16);
+HWY_EXPORT(attention_backward_bf16);
 
 namespace {
 
@@ -199,11 +325,25 @@ std::size_t attention_backward_workspace(const AttentionBackwardArgs& args) {
   return scratch_workspace(s.batch * s.key_heads, backward_scratch(s.head_dim));
 }
 
+std::size_t attention_bf16_workspace(const AttentionArgs& args) {
+  const AttentionShape& s = args.shape;
+  return scratch_workspace(s.batch * s.key_heads, forward_scratch_bf16(s));
+}
+std::size_t attention_backward_bf16_workspace(const AttentionBackwardArgs& args) {
+  const AttentionShape& s = args.shape;
+  return scratch_workspace(s.batch * s.key_heads, backward_scratch_bf16(s));
+}
+
 }  // namespace
 
 void fill_fast_attention() {
   fill(attention_slot, HWY_DYNAMIC_DISPATCH(attention), attention_workspace);
   fill(attention_backward_slot, HWY_DYNAMIC_DISPATCH(attention_backward), attention_backward_workspace);
+  attention_slot.fill(Device::CPU, DType::bf16,
+                      {HWY_DYNAMIC_DISPATCH(attention_bf16), attention_bf16_workspace});
+  attention_backward_slot.fill(
+      Device::CPU, DType::bf16,
+      {HWY_DYNAMIC_DISPATCH(attention_backward_bf16), attention_backward_bf16_workspace});
 }
 
 }  // namespace reprise::cpu

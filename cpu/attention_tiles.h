@@ -62,4 +62,14 @@ inline std::size_t backward_scratch(std::int64_t head_dim) {
   return static_cast<std::size_t>((2 * head_dim + 2 * kTile + 2) * kTile) * sizeof(float);
 }
 
+// In bf16 a head's q, y, dy and dq, and k, v, dk and dv, stand there in f32 too: linear in the sequence.
+inline std::size_t forward_scratch_bf16(const AttentionShape& s) {
+  return forward_scratch(s.head_dim) +
+         static_cast<std::size_t>(2 * (s.queries + s.keys) * s.head_dim) * sizeof(float);
+}
+inline std::size_t backward_scratch_bf16(const AttentionShape& s) {
+  return backward_scratch(s.head_dim) +
+         static_cast<std::size_t>(4 * (s.queries + s.keys) * s.head_dim) * sizeof(float);
+}
+
 }  // namespace reprise::cpu

@@ -1,5 +1,6 @@
 // Attention beyond its op cases: memory linear in the sequence, the packed form's bits, messages.
 #include <catch2/catch.hpp>
+#include <cmath>
 #include <cstring>
 
 #include "reprise/autograd/tape.h"
@@ -8,6 +9,7 @@
 #include "reprise/core/random.h"
 #include "reprise/nn/models/gpt.h"
 #include "reprise/ops/ops.h"
+#include "reprise/tests/kernel_settings.h"
 
 using namespace reprise;
 
@@ -128,4 +130,47 @@ TEST_CASE("attention says what does not fit", "[ops]") {
       tape.gradients(y, wanted, {.seed = Tensor::ones(y.shape()), .create_graph = true}).front();
   CHECK_THROWS_WITH(tape.gradients(sum(gradient), wanted),
                     Catch::StartsWith("attention_qkv_backward has no gradient"));
+}
+
+// bf16 values, f32 in between: against f64 from the same bf16 values.
+TEST_CASE("attention in bf16, plain and fast, is as exact as its values", "[ops]") {
+  const auto error = [](const Tensor& actual, const Tensor& exact) {
+    const std::vector<double> a = actual.to_vector(), e = exact.to_vector();
+    double difference = 0, size = 0;
+    for (std::size_t i = 0; i < a.size(); ++i) {
+      difference += (a[i] - e[i]) * (a[i] - e[i]);
+      size += e[i] * e[i];
+    }
+    return std::sqrt(difference / size);
+  };
+  const auto run = [](const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& seed) {
+    for (const Tensor& input : {q, k, v}) input.set_requires_grad(true);
+    const std::vector<Tensor> wanted = {q, k, v};
+    Tape tape;
+    manual_seed(4);
+    const Tensor y = attention(q, k, v, {.causal = true, .dropout = 0.1});
+    std::vector<Tensor> result = tape.gradients(y, wanted, {.seed = seed});
+    result.push_back(y);
+    return result;
+  };
+  manual_seed(1);
+  const std::vector<Tensor> rounded = {Tensor::randn({2, 130, 4, 40}, {.dtype = DType::bf16}),
+                                       Tensor::randn({2, 150, 2, 40}, {.dtype = DType::bf16}),
+                                       Tensor::randn({2, 150, 2, 40}, {.dtype = DType::bf16}),
+                                       Tensor::randn({2, 130, 4, 40}, {.dtype = DType::bf16})};
+  std::vector<Tensor> wide;
+  for (const Tensor& x : rounded) wide.push_back(x.to(DType::f64));
+  const std::vector<Tensor> exact = run(wide[0], wide[1], wide[2], wide[3]);
+  for (const bool plain : {true, false}) {
+    const test::PlainKernels kernels(plain);
+    std::vector<Tensor> inputs;
+    for (const Tensor& x : rounded) inputs.push_back(x.detach());
+    const std::vector<Tensor> actual = run(inputs[0], inputs[1], inputs[2], inputs[3]);
+    for (std::size_t i = 0; i < actual.size(); ++i) {
+      INFO((plain ? "plain" : "fast") << ", result " << i << " (0 to 2: the gradients of q, k, v; 3: y)");
+      CHECK(actual[i].dtype() == (i < 3 ? DType::f32 : DType::bf16));  // a 16-bit leaf's gradient is f32
+      CHECK(error(actual[i], exact[i]) < 1e-2);
+      CHECK(error(actual[i], exact[i]) > 1e-5);  // not f64 by mistake
+    }
+  }
 }
