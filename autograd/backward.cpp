@@ -182,7 +182,10 @@ void WalkRun::find_last_uses() {
 // The gradient of a leaf of 16 bits is summed in f32, and that of any other value where one summand is f32.
 void WalkRun::accumulate(Index v, Tensor more) {
   Tensor& sum = gradient(v);
-  if (tape_.value(v).leaf) more = cast(std::move(more), gradient_dtype(more.dtype()));
+  if (tape_.value(v).leaf) {
+    const DType dtype = gradient_dtype(more.dtype());
+    more = cast(std::move(more), dtype);
+  }
   if (sum.defined() && sum.dtype() != more.dtype()) {
     sum = cast(std::move(sum), DType::f32);
     more = cast(std::move(more), DType::f32);

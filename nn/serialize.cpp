@@ -45,9 +45,10 @@ Tensor from_pytorch(Tensor value, const NamedState& state, std::int64_t channels
 }
 
 Tensor to_pytorch(Tensor value, const NamedState& state, std::int64_t channels) {
-  if (channels > 0)
-    return reorder_columns(std::move(value), flattened_places(state.names.front(), value.shape(), channels),
-                           channels);
+  if (channels > 0) {
+    const std::int64_t places = flattened_places(state.names.front(), value.shape(), channels);
+    return reorder_columns(std::move(value), places, channels);
+  }
   if (state.buffer || value.shape().rank() != 4) return value;
   return permute(std::move(value), {0, 3, 1, 2});
 }

@@ -131,8 +131,9 @@ Tensor matmul(Tensor a, Tensor b, MatmulOptions options) {
 Tensor matmul(Tensor a, Tensor b) {
   const bool row = a.shape().rank() == 1, column = b.shape().rank() == 1;
   if (!row && !column) return matmul(std::move(a), std::move(b), MatmulOptions{});
-  if (row) a = std::move(a).reshape({1, a.numel()});
-  if (column) b = std::move(b).reshape({b.numel(), 1});
+  const Shape one_row = {1, a.numel()}, one_column = {b.numel(), 1};
+  if (row) a = std::move(a).reshape(one_row);
+  if (column) b = std::move(b).reshape(one_column);
   Tensor y = matmul(std::move(a), std::move(b), MatmulOptions{});
   Shape shape = y.shape();
   if (column) shape = shape.without(-1);

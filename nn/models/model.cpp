@@ -8,7 +8,7 @@ namespace reprise::nn {
 Model::Model(std::string name, SampleInfo input, std::int64_t classes, std::unique_ptr<ModelBlock> stem,
              std::vector<NamedBlock> blocks, std::unique_ptr<ModelBlock> head)
     : name_(std::move(name)),
-      input_(std::move(input)),
+      input_(input),
       classes_(classes),
       stem_(std::move(stem)),
       blocks_(std::move(blocks)),
