@@ -101,7 +101,7 @@ class [[nodiscard]] Tape {
   // A table of nodes: op, shapes, bytes, residency, region.
   void print(std::ostream& out) const;
   // Why this value's bytes are here or not, who holds them, and what it would take to make them again.
-  std::string explain(const Tensor& value) const;
+  std::string explain(const Tensor& tensor) const;
 
   std::int64_t nodes() const;
   std::int64_t replays() const;  // nodes run again so far
