@@ -80,7 +80,9 @@ void add_gradients_into(const View& to, const ConstView& more) {
 }
 
 void copy_bytes(const ConstView& from, const View& to) {
-  services(to.info->device).copy(to.data, from.data, to.info->bytes());
+  // The CPU copies only what it can reach.
+  const Device device = to.info->device.kind == Device::CPU ? from.info->device : to.info->device;
+  if (to.info->bytes() > 0) services(device).copy(to.data, from.data, to.info->bytes());
 }
 
 }  // namespace reprise

@@ -27,7 +27,7 @@ Tensor add_gradients(Tensor a, Tensor b);
 Tensor cast(Tensor x, DType dtype);
 // The same in place: to = to + more, of one dtype.
 void add_gradients_into(const View& to, const ConstView& more);
-// Same bytes, same device.
+// Same bytes; the devices may differ.
 void copy_bytes(const ConstView& from, const View& to);
 
 }  // namespace reprise

@@ -296,6 +296,7 @@ int main(int argc, char** argv) {
   add_compare(root, compare_options);
   add_generate(root, generate_options);
   root.add_subcommand("models", "List the models");
+  root.add_subcommand("devices", "List the devices, and say why one cannot be used");
   for (CLI::App* command : root.get_subcommands({})) command->footer("");
   try {
     root.parse(argc, argv);
@@ -309,6 +310,7 @@ int main(int argc, char** argv) {
     if (root.got_subcommand("bench")) return bench(bench_options);
     if (root.got_subcommand("compare")) return compare(compare_options);
     if (root.got_subcommand("generate")) return generate(generate_options);
+    if (root.got_subcommand("devices")) return list_devices();
     return list_models();
   } catch (const UsageError& error) {
     return fail(2, error.what());

@@ -100,6 +100,7 @@ int train(TrainOptions options);
 int bench(const BenchOptions& options);
 int compare(const CompareOptions& options);
 int generate(const GenerateOptions& options);
+int list_devices();
 int list_models();
 
 }  // namespace reprise::cli

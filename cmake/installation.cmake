@@ -9,6 +9,10 @@ if(TARGET reprise_cli)
   install(TARGETS reprise_cli)
 endif()
 
+if(TARGET reprise_cuda)
+  install(TARGETS reprise_cuda LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
+endif()
+
 # The backends' headers stay inside: programs reach a backend through ops.
 install(DIRECTORY core autograd ops checkpoint nn optim data
         DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/reprise FILES_MATCHING PATTERN "*.h")

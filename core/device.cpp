@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "reprise/core/cuda_plugin.h"
 #include "reprise/core/error.h"
 
 namespace reprise {
@@ -12,9 +13,7 @@ std::string to_string(Device device) {
 }
 
 DeviceServices& services(Device device) {
-  if (device.kind == Device::CUDA)
-    throw UserError(fmt::format("no CUDA device: this build has no CUDA backend, so {} cannot be used",
-                                to_string(device)));
+  if (device.kind == Device::CUDA) return cuda_plugin().services(device.index);
   if (device.index != 0)
     throw UserError(fmt::format("there is one CPU device, index 0; asked for index {}", device.index));
   return cpu_services();

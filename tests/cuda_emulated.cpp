@@ -1,0 +1,52 @@
+#include "reprise/tests/cuda_emulated.h"
+
+#include <dlfcn.h>
+
+#include <cstdlib>
+#include <cstring>
+#include <stdexcept>
+
+#include "reprise/core/cuda_plugin.h"
+
+namespace reprise::test {
+
+namespace {
+
+template <class Function>
+Function emulator_function(const char* name) {
+  cuda_device();
+  cuda_plugin();
+  void* library = dlopen(REPRISE_CUDA_EMULATOR, RTLD_NOW | RTLD_NOLOAD);
+  if (!library) throw std::runtime_error("the emulator is not this process's CUDA plugin");
+  void* function = dlsym(library, name);
+  if (!function) throw std::runtime_error(std::string("the emulator lacks ") + name);
+  return reinterpret_cast<Function>(function);
+}
+
+void configure(emulator::Settings settings) {
+  if (!on_real_gpu()) emulator_function<emulator::Configure>("reprise_emulator_configure")(&settings);
+}
+
+}  // namespace
+
+bool on_real_gpu() {
+  const char* text = std::getenv("REPRISE_TEST_GPU");
+  return text && std::strcmp(text, "1") == 0;
+}
+
+Device cuda_device() {
+  if (!on_real_gpu()) setenv("REPRISE_CUDA_PLUGIN", REPRISE_CUDA_EMULATOR, 1);
+  return Device::cuda(0);
+}
+
+EmulatorSettings::EmulatorSettings(emulator::Settings settings) { configure(settings); }
+EmulatorSettings::~EmulatorSettings() { configure({}); }
+
+emulator::Statistics emulator_statistics() {
+  return emulator_function<emulator::ReadStatistics>("reprise_emulator_statistics")();
+}
+std::string emulator_last_fault() {
+  return emulator_function<emulator::LastFault>("reprise_emulator_last_fault")();
+}
+
+}  // namespace reprise::test

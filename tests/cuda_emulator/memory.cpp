@@ -1,0 +1,95 @@
+#include "reprise/tests/cuda_emulator/memory.h"
+
+#include <sys/mman.h>
+
+#include <algorithm>
+#include <cstring>
+#include <stdexcept>
+
+namespace reprise::emulator {
+
+namespace {
+
+constexpr std::size_t kPage = 4096;
+constexpr std::size_t kAddresses = std::size_t{1} << 38;
+constexpr std::size_t kAlignment = 16;  // as vectors of the kernels need; real CUDA gives 256
+constexpr int kPoison = 0xff;
+
+std::size_t round_up(std::size_t n, std::size_t unit) { return (n + unit - 1) / unit * unit; }
+
+}  // namespace
+
+DeviceMemory::DeviceMemory() {
+  void* base = mmap(nullptr, kAddresses, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (base == MAP_FAILED) throw std::runtime_error("the emulator finds no addresses for device memory");
+  base_ = next_ = static_cast<std::byte*>(base);
+}
+
+void* DeviceMemory::allocate(std::size_t bytes) {
+  const std::size_t rounded = round_up(std::max<std::size_t>(bytes, 1), kAlignment);
+  const std::size_t page_bytes = round_up(rounded, kPage);
+  if (page_bytes + kPage > static_cast<std::size_t>(base_ + kAddresses - next_)) return nullptr;
+  std::byte* pages = next_;
+  if (mprotect(pages, page_bytes, PROT_READ | PROT_WRITE) != 0) return nullptr;
+  std::memset(pages, kPoison, page_bytes);
+  next_ += page_bytes + kPage;
+  std::byte* data = pages + page_bytes - rounded;
+  live_.emplace(data, Block{bytes, pages, page_bytes});
+  live_bytes_ += bytes;
+  peak_bytes_ = std::max(peak_bytes_, live_bytes_);
+  if (locked_ && opened_ == 0) mprotect(pages, page_bytes, PROT_NONE);
+  return data;
+}
+
+bool DeviceMemory::release(void* data) {
+  const auto found = live_.find(static_cast<const std::byte*>(data));
+  if (found == live_.end()) return false;
+  const Block block = found->second;
+  if (locked_) mprotect(block.first_page, block.page_bytes, PROT_READ | PROT_WRITE);
+  const std::byte* end = block.first_page + block.page_bytes;
+  const bool clean = std::all_of(found->first + block.bytes, end,
+                                 [](std::byte byte) { return byte == static_cast<std::byte>(kPoison); });
+  live_bytes_ -= block.bytes;
+  live_.erase(found);
+  madvise(block.first_page, block.page_bytes, MADV_DONTNEED);
+  mprotect(block.first_page, block.page_bytes, PROT_NONE);
+  return clean;
+}
+
+bool DeviceMemory::contains(const void* data, std::size_t bytes) const {
+  const auto* at = static_cast<const std::byte*>(data);
+  auto after = live_.upper_bound(at);
+  if (after == live_.begin()) return false;
+  const auto& [first, block] = *--after;
+  return at + bytes <= first + block.bytes;
+}
+
+bool DeviceMemory::has_address(const void* data) const {
+  const auto* at = static_cast<const std::byte*>(data);
+  return at >= base_ && at < base_ + kAddresses;
+}
+
+void DeviceMemory::protect(int rights) {
+  for (const auto& [data, block] : live_) mprotect(block.first_page, block.page_bytes, rights);
+}
+
+void DeviceMemory::lock_host_out(bool locked) {
+  if (locked == locked_) return;
+  locked_ = locked;
+  protect(locked && opened_ == 0 ? PROT_NONE : PROT_READ | PROT_WRITE);
+}
+
+void DeviceMemory::open() {
+  if (opened_++ == 0 && locked_) protect(PROT_READ | PROT_WRITE);
+}
+
+void DeviceMemory::close() {
+  if (--opened_ == 0 && locked_) protect(PROT_NONE);
+}
+
+DeviceMemory& device_memory() {
+  static DeviceMemory* memory = new DeviceMemory;
+  return *memory;
+}
+
+}  // namespace reprise::emulator
