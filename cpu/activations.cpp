@@ -7,6 +7,7 @@
 #include <hwy/highway.h>
 
 #include "reprise/core/parallel.h"
+#include "reprise/cpu/vector_gates.h"
 #include "reprise/cpu/vector_math.h"
 #include "reprise/ops/exp.h"
 #include "reprise/ops/gelu.h"
@@ -66,49 +67,30 @@ void sigmoid_backward(const GradientArgs& args, std::span<std::byte>) {
 }
 
 void silu(const UnaryArgs& args, std::span<std::byte>) {
-  unary(args.x, args.y, kCostly, [](Vec x) HWY_ATTR { return hn::Mul(x, sigmoid(x)); });
+  unary(args.x, args.y, kCostly, [](Vec x) HWY_ATTR { return Silu::value(x); });
 }
 void silu_backward(const GradientArgs& args, std::span<std::byte>) {
-  gradient(args.gradient, args.saved, args.dx, kCostly, [](Vec g, Vec x) HWY_ATTR {
-    const Vec s = sigmoid(x);
-    return hn::Mul(g, hn::MulAdd(hn::Mul(x, s), hn::Sub(set(1), s), s));
-  });
+  gradient(args.gradient, args.saved, args.dx, kCostly,
+           [](Vec g, Vec x) HWY_ATTR { return hn::Mul(g, Silu::derivative(x)); });
 }
 
 void exp_forward(const UnaryArgs& args, std::span<std::byte>) {
   unary(args.x, args.y, kCostly, [](Vec x) HWY_ATTR { return exp(x); });
 }
 
-inline constexpr float kRootOf2OverPi = 0.797884561F, kCubic = 0.044715F;
-
-// (1 + tanh(u)) / 2 = sigmoid(2 u), u = sqrt(2 / pi) (x + 0.044715 x^3)
-HWY_INLINE Vec approximate_distribution(Vec x) {
-  const Vec slope = hn::MulAdd(hn::Mul(x, x), set(2 * kRootOf2OverPi * kCubic), set(2 * kRootOf2OverPi));
-  return sigmoid(hn::Mul(x, slope));
-}
-HWY_INLINE Vec distribution(Vec x) {
-  return hn::MulAdd(erf(hn::Mul(x, set(0.707106781F))), set(0.5F), set(0.5F));
-}
-
 void gelu(const GeluArgs& args, std::span<std::byte>) {
   if (args.approximate == Approximate::tanh)
-    unary(args.x, args.y, kCostly, [](Vec x) HWY_ATTR { return hn::Mul(x, approximate_distribution(x)); });
+    unary(args.x, args.y, kCostly, [](Vec x) HWY_ATTR { return TanhGelu::value(x); });
   else
-    unary(args.x, args.y, kCostly, [](Vec x) HWY_ATTR { return hn::Mul(x, distribution(x)); });
+    unary(args.x, args.y, kCostly, [](Vec x) HWY_ATTR { return ExactGelu::value(x); });
 }
 void gelu_backward(const GeluBackwardArgs& args, std::span<std::byte>) {
   if (args.approximate == Approximate::tanh)
-    gradient(args.gradient, args.x, args.dx, kCostly, [](Vec g, Vec x) HWY_ATTR {
-      const Vec s = approximate_distribution(x);
-      const Vec slope = hn::MulAdd(hn::Mul(x, x), set(6 * kRootOf2OverPi * kCubic),
-                                   set(2 * kRootOf2OverPi));  // of 2 u
-      return hn::Mul(g, hn::MulAdd(hn::Mul(x, hn::Mul(s, hn::Sub(set(1), s))), slope, s));
-    });
+    gradient(args.gradient, args.x, args.dx, kCostly,
+             [](Vec g, Vec x) HWY_ATTR { return hn::Mul(g, TanhGelu::derivative(x)); });
   else
-    gradient(args.gradient, args.x, args.dx, kCostly, [](Vec g, Vec x) HWY_ATTR {
-      const Vec density = hn::Mul(exp(hn::Mul(hn::Mul(x, x), set(-0.5F))), set(0.39894228F));
-      return hn::Mul(g, hn::MulAdd(x, density, distribution(x)));
-    });
+    gradient(args.gradient, args.x, args.dx, kCostly,
+             [](Vec g, Vec x) HWY_ATTR { return hn::Mul(g, ExactGelu::derivative(x)); });
 }
 
 }  // namespace reprise::cpu::HWY_NAMESPACE

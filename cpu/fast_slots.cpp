@@ -17,10 +17,12 @@ void fill_fast_kernels() {
   fill_fast_conv2d();
   fill_fast_cross_entropy();
   fill_fast_dropout();
+  fill_fast_glu();
   fill_fast_layer_norm();
   fill_fast_linear();
   fill_fast_matmul();
   fill_fast_max_pool2d();
+  fill_fast_rms_norm();
   fill_fast_softmax();
   fill_fast_sum();
   fill_fast_updates();

@@ -10,36 +10,17 @@
 
 #include "reprise/cpu/plain_fallback.h"
 #include "reprise/cpu/vector_columns.h"
+#include "reprise/cpu/vector_rows.h"
 #include "reprise/ops/layer_norm.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace reprise::cpu::HWY_NAMESPACE {
 
-inline constexpr std::int64_t kGrain = 8192;  // elements worth a thread
-
-// The sum over a row of term(i, read), in f32.
-template <class Term>
-HWY_INLINE float row_sum(std::int64_t width, Term term) {
-  const std::int64_t n = lanes();
-  Vec a = hn::Zero(F32()), b = a;
-  std::int64_t i = 0;
-  for (; i + 2 * n <= width; i += 2 * n) {
-    a = hn::Add(a, term(i, WholeVectors()));
-    b = hn::Add(b, term(i + n, WholeVectors()));
-  }
-  for (; i + n <= width; i += n) a = hn::Add(a, term(i, WholeVectors()));
-  if (i < width) {
-    const Vec last = term(i, LastLanes{width - i});  // lanes beyond the row do not count
-    b = hn::Add(b, hn::IfThenElseZero(hn::FirstN(F32(), static_cast<std::size_t>(width - i)), last));
-  }
-  return sum_of_lanes(hn::Add(a, b));
-}
-
 template <class T>
 void forward(const LayerNormArgs& args) {
   const std::int64_t width = args.weight.info->shape[0], rows = args.mean.info->shape.numel();
   const float *weight = args.weight.as<float>(), *bias = args.bias.as<float>();
-  parallel_for(rows, kGrain / (width + 1) + 1, [&](std::int64_t begin, std::int64_t end) HWY_ATTR {
+  parallel_for(rows, rows_worth_a_thread(width), [&](std::int64_t begin, std::int64_t end) HWY_ATTR {
     for (std::int64_t row = begin; row < end; ++row) {
       const T* x = args.x.as<T>() + row * width;
       const float average = row_sum(width, [=](std::int64_t i, auto read) HWY_ATTR { return read(x + i); }) /
@@ -70,7 +51,7 @@ void backward(const LayerNormBackwardArgs& args, std::span<std::byte> workspace)
   const float* weight = args.weight.as<float>();
   const float *means = args.mean.as<float>(), *rstds = args.rstd.as<float>();
   if (args.dx.info)
-    parallel_for(rows, kGrain / (width + 1) + 1, [&](std::int64_t begin, std::int64_t end) HWY_ATTR {
+    parallel_for(rows, rows_worth_a_thread(width), [&](std::int64_t begin, std::int64_t end) HWY_ATTR {
       for (std::int64_t row = begin; row < end; ++row) {
         const T *x = all_x + row * width, *dy = all_dy + row * width;
         const Vec mean = set(means[row]), rstd = set(rstds[row]);

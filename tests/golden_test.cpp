@@ -57,6 +57,12 @@ const std::map<std::string, Function>& functions() {
                                      unpack(entry["statistics"][1], in[0].dtype()), 1e-3);
        }},
       {"layer_norm", with([](In in) { return layer_norm(in[0], in[1], in[2], 1e-4); })},
+      {"rms_norm", with([](In in) { return rms_norm(in[0], in[1], 1e-4); })},
+      {"rotary_embedding", with([](In in) { return rotary_embedding(in[0]); })},
+      {"rotary_embedding later, base",
+       with([](In in) { return rotary_embedding(in[0], {.base = 500, .first = 7}); })},
+      {"geglu", with([](In in) { return geglu(in[0]); })},
+      {"swiglu", with([](In in) { return swiglu(in[0]); })},
       {"gelu", with([](In in) { return gelu(in[0]); })},
       {"gelu tanh", with([](In in) { return gelu(in[0], {.approximate = Approximate::tanh}); })},
       {"softmax middle", with([](In in) { return softmax(in[0], 1); })},

@@ -10,6 +10,16 @@ namespace {
 
 double normal_distribution(double x) { return 0.5 * (1 + std::erf(x / std::numbers::sqrt2)); }
 
+// a f(b), for the halves of rows of 6.
+std::function<Values(const std::vector<Values>&)> gated(double (*f)(double)) {
+  return [f](const std::vector<Values>& in) {
+    Values y;
+    for (std::size_t row = 0; row < in[0].size(); row += 6)
+      for (std::size_t i = row; i < row + 3; ++i) y.push_back(in[0][i] * f(in[0][i + 3]));
+    return y;
+  };
+}
+
 OpCase unary(const char* name, Tensor (*op)(Tensor), OpInput input, double (*formula)(double),
              ExpectedSaves saves) {
   return {.name = name,
@@ -83,6 +93,40 @@ std::vector<OpCase> activation_cases() {
       {.name = "gelu by tanh, large",
        .function = [](Inputs in) { return gelu(in[0], {.approximate = Approximate::tanh}); },
        .inputs = {uniform(many, -6, 6)},
+       .large = true},
+      {.name = "geglu",
+       .function = [](Inputs in) { return geglu(in[0]); },
+       .inputs = {uniform({2, 6}, -3, 3)},
+       .reference = gated([](double x) { return x * normal_distribution(x); }),
+       .saves = {input},
+       .double_backward = false},
+      {.name = "geglu by tanh",
+       .function = [](Inputs in) { return geglu(in[0], {.approximate = Approximate::tanh}); },
+       .inputs = {uniform({2, 6}, -3, 3)},
+       .reference = gated([](double x) {
+         return x / 2 * (1 + std::tanh(std::sqrt(2 / std::numbers::pi) * (x + 0.044715 * x * x * x)));
+       }),
+       .double_backward = false},
+      {.name = "swiglu",
+       .function = [](Inputs in) { return swiglu(in[0]); },
+       .inputs = {uniform({2, 6}, -3, 3)},
+       .reference = gated([](double x) { return x / (1 + std::exp(-x)); }),
+       .saves = {input},
+       .double_backward = false},
+      {.name = "geglu by tanh, large",
+       .function = [](Inputs in) { return geglu(in[0], {.approximate = Approximate::tanh}); },
+       .inputs = {uniform({300, 406}, -6, 6)},
+       .double_backward = false,
+       .large = true},
+      {.name = "geglu, large",
+       .function = [](Inputs in) { return geglu(in[0]); },
+       .inputs = {uniform({300, 406}, -6, 6)},
+       .double_backward = false,
+       .large = true},
+      {.name = "swiglu, large",
+       .function = [](Inputs in) { return swiglu(in[0]); },
+       .inputs = {uniform({300, 406}, -9, 9)},
+       .double_backward = false,
        .large = true},
       {.name = "leaky_relu",
        .function = [](Inputs in) { return leaky_relu(in[0], 0.2); },

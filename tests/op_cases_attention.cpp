@@ -1,6 +1,7 @@
 // Attention, alone and from a packed projection.
 #include <array>
 #include <cmath>
+#include <complex>
 
 #include "reprise/core/random.h"
 #include "reprise/ops/ops.h"
@@ -115,6 +116,25 @@ OpCase with_bf16_tolerance(OpCase op_case, double tolerance) {
   return op_case;
 }
 
+// Of x [batch, sequence, heads, head_dim]: each pair of neighbours as a complex number, times exp(i angle).
+std::function<Values(const std::vector<Values>&)> rotary_formula(std::size_t sequence, std::size_t heads,
+                                                                 std::size_t head_dim, double base,
+                                                                 std::size_t first) {
+  return [=](const std::vector<Values>& in) {
+    Values y;
+    for (std::size_t i = 0; i < in[0].size(); i += 2) {
+      const std::size_t position = first + i / (heads * head_dim) % sequence;
+      const double exponent = static_cast<double>(i % head_dim) / static_cast<double>(head_dim);
+      const std::complex<double> turned =
+          std::complex(in[0][i], in[0][i + 1]) *
+          std::polar(1.0, static_cast<double>(position) / std::pow(base, exponent));
+      y.push_back(turned.real());
+      y.push_back(turned.imag());
+    }
+    return y;
+  };
+}
+
 }  // namespace
 
 std::vector<OpCase> attention_cases() {
@@ -122,6 +142,16 @@ std::vector<OpCase> attention_cases() {
                                                  {.frozen = 1, .inputs = {0, 1, 2}, .outputs = {0, 1}}};
   const Setting small = {.queries = 2, .keys = 3, .head_dim = 3};
   return {
+      {.name = "rotary_embedding",
+       .function = [](Inputs in) { return rotary_embedding(in[0]); },
+       .inputs = {uniform({2, 3, 2, 4})},
+       .reference = rotary_formula(3, 2, 4, 10000, 0),
+       .saves = {{}}},
+      {.name = "rotary_embedding, large, of later positions",
+       .function = [](Inputs in) { return rotary_embedding(in[0], {.base = 500, .first = 9}); },
+       .inputs = {uniform({2, 65, 3, 34})},
+       .reference = rotary_formula(65, 3, 34, 500, 9),
+       .large = true},
       make("attention", small, everything),
       make("attention, causal", {.queries = 3, .keys = 3, .head_dim = 2, .causal = true}),
       // Its two queries see one key and two: the gradient of the scores is what rounding leaves of a difference.

@@ -41,6 +41,19 @@ Values layer_norm_formula(const std::vector<Values>& in) {
       [](std::size_t, std::size_t k) { return k; });
 }
 
+Values rms_norm_formula(const std::vector<Values>& in) {
+  const std::size_t width = in[1].size();
+  Values y(in[0].size());
+  for (std::size_t row = 0; row < y.size() / width; ++row) {
+    double squares = 0;
+    for (std::size_t i = 0; i < width; ++i) squares += std::pow(in[0][row * width + i], 2);
+    for (std::size_t i = 0; i < width; ++i)
+      y[row * width + i] =
+          in[0][row * width + i] / std::sqrt(squares / static_cast<double>(width) + 1e-6) * in[1][i];
+  }
+  return y;
+}
+
 // exp(x) / sum(exp(x)) over the middle of [outer, extent, inner].
 Values softmax_formula(const Values& x, std::size_t extent, std::size_t inner) {
   Values y(x.size());
@@ -150,6 +163,26 @@ std::vector<OpCase> normalization_cases() {
        .function = [](Inputs in) { return layer_norm(in[0], in[1], in[2]); },
        .inputs = {uniform({300, 203}), exact(uniform({203})), exact(uniform({203}))},
        .reference = layer_norm_formula,
+       .double_backward = false,
+       .large = true},
+      {.name = "rms_norm",
+       .function = [](Inputs in) { return rms_norm(in[0], in[1]); },
+       .inputs = {uniform({2, 2, 4}), exact(uniform({4}))},
+       .reference = rms_norm_formula,
+       .saves = {{.inputs = {0, 1}, .outputs = {1}}},
+       .double_backward = false},
+      {.name = "rms_norm with a frozen weight",
+       .function = [](Inputs in) { return rms_norm(in[0], in[1], 1e-2); },
+       .inputs = {uniform({3, 4}), exact(frozen(uniform({4})))},
+       .double_backward = false},
+      {.name = "rms_norm with a frozen input, its weight of x's dtype",
+       .function = [](Inputs in) { return rms_norm(in[0], in[1]); },
+       .inputs = {frozen(uniform({3, 4})), uniform({4})},
+       .double_backward = false},
+      {.name = "rms_norm, large",
+       .function = [](Inputs in) { return rms_norm(in[0], in[1]); },
+       .inputs = {uniform({300, 203}), exact(uniform({203}))},
+       .reference = rms_norm_formula,
        .double_backward = false,
        .large = true},
       {.name = "softmax of rows",

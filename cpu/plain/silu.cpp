@@ -1,8 +1,7 @@
 #include "reprise/ops/silu.h"
 
-#include <cmath>
-
 #include "reprise/cpu/plain/elementwise.h"
+#include "reprise/cpu/plain/gate_functions.h"
 #include "reprise/cpu/plain/slots.h"
 
 namespace reprise::cpu {
@@ -10,15 +9,12 @@ namespace {
 
 template <class T>
 void silu(const UnaryArgs& args, std::span<std::byte>) {
-  map<T>(args.x, args.y, [](T x) { return x / (T(1) + std::exp(-x)); });
+  map<T>(args.x, args.y, Silu::value<T>);
 }
 
 template <class T>
 void silu_backward(const GradientArgs& args, std::span<std::byte>) {
-  map<T>(args, [](T gradient, T x) {
-    const T s = T(1) / (T(1) + std::exp(-x));
-    return gradient * (s + x * s * (T(1) - s));
-  });
+  map<T>(args, [](T gradient, T x) { return gradient * Silu::derivative(x); });
 }
 
 }  // namespace

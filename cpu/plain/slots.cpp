@@ -30,6 +30,7 @@ void fill_plain_kernels() {
   fill_exp();
   fill_gather();
   fill_gelu();
+  fill_glu();
   fill_intrinsics();
   fill_layer_norm();
   fill_leaky_relu();
@@ -46,6 +47,8 @@ void fill_plain_kernels() {
   fill_permute();
   fill_pow();
   fill_relu();
+  fill_rms_norm();
+  fill_rotary_embedding();
   fill_round();
   fill_sgd_update();
   fill_sigmoid();

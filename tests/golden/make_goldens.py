@@ -99,6 +99,20 @@ case("attention added mask", lambda q, k, v, mask: attention()(q, k, v, mask.det
 case("attention grouped queries, scale", attention(enable_gqa=True, scale=0.7), random(2, 3, 4, 2), random(2, 5, 2, 2),
      random(2, 5, 2, 2))
 case("attention_qkv causal", lambda qkv: attention(True)(*qkv.unbind(2)), random(2, 4, 3, 2, 4))
+case("rms_norm", lambda x, w: F.rms_norm(x, (5,), w, eps=1e-4), random(2, 3, 5), random(5))
+
+
+def rotary(x, base, first):  # as complex numbers, of which neighbours are the parts
+    angles = torch.outer(torch.arange(first, first + x.shape[1], dtype=torch.float64),
+                         base ** (-torch.arange(0, x.shape[3], 2, dtype=torch.float64) / x.shape[3]))
+    turns = torch.polar(torch.ones_like(angles), angles)[:, None]
+    return torch.view_as_real(torch.view_as_complex(x.unflatten(3, (-1, 2))) * turns).flatten(3)
+
+
+case("rotary_embedding", lambda x: rotary(x, 10000.0, 0), random(2, 4, 2, 6))
+case("rotary_embedding later, base", lambda x: rotary(x, 500.0, 7), random(1, 3, 2, 4))
+case("geglu", lambda x: x.chunk(2, -1)[0] * F.gelu(x.chunk(2, -1)[1]), random(2, 3, 8) * 2)
+case("swiglu", lambda x: x.chunk(2, -1)[0] * F.silu(x.chunk(2, -1)[1]), random(2, 3, 8) * 2)
 
 lines = ",\n".join(json.dumps(name) + ": " + json.dumps(entry, separators=(",", ":")) for name, entry in cases.items())
 path = pathlib.Path(__file__).with_name("ops.json")
