@@ -6,6 +6,7 @@
 #include "reprise/cpu/dnnl_product.h"
 #include "reprise/cpu/fast_slots.h"
 #include "reprise/cpu/plain_fallback.h"
+#include "reprise/cpu/tall_product.h"
 
 namespace reprise::cpu {
 namespace {
@@ -45,6 +46,8 @@ bool is_product(const Convolution& c) {
   return c.kernel_h == 1 && c.kernel_w == 1 && o.stride == Pair(1) && o.padding == Pair(0) && o.groups == 1 &&
          !(c.bias && c.pass == ConvolutionPass::backward_weight);
 }
+
+TallProduct weight_product(const Convolution& c) { return {.m = c.out, .n = c.in, .k = c.n * c.h * c.w}; }
 
 std::shared_ptr<const DnnlPrimitive> pixel_product(const Convolution& c) {
   if (!is_product(c)) return nullptr;
@@ -104,13 +107,21 @@ void backward_input(const Conv2dBackwardInputArgs& args, std::span<std::byte> wo
     run_plain(conv2d_backward_input_slot, args, workspace, c.dtype);
 }
 
+bool is_tall(const Convolution& c) {
+  return is_product(c) && c.dtype == DType::f32 && weight_product(c).pays();
+}
+
 std::size_t backward_weight_workspace(const Conv2dBackwardWeightArgs& args) {
+  const Convolution c = convolution(args);
+  if (is_tall(c)) return weight_product(c).workspace();
   return workspace_bytes(conv2d_backward_weight_slot, args);
 }
 
 void backward_weight(const Conv2dBackwardWeightArgs& args, std::span<std::byte> workspace) {
   const Convolution c = convolution(args);
-  if (const auto product = pixel_product(c))
+  if (is_tall(c))
+    weight_product(c).run(args.dy.as<float>(), args.x.as<float>(), args.dweight.as<float>(), workspace);
+  else if (const auto product = pixel_product(c))
     product->run({args.dy.data, args.x.data, args.dweight.data}, workspace.data());
   else if (const auto primitive = convolution_primitive(c))
     primitive->run(args.x.data, args.dweight.data, args.dbias.data, args.dy.data, workspace.data());

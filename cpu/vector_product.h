@@ -64,8 +64,8 @@ HWY_INLINE void product_block(std::int64_t depth, Elements a, Rows<const float> 
     }
 }
 
-// All rows of C vectors of columns.
-template <int C, bool kPart>
+// All rows of C vectors of columns, R at a time.
+template <int R, int C, bool kPart>
 HWY_INLINE void product_columns(std::int64_t rows, std::int64_t depth, Elements a, Rows<const float> b,
                                 Rows<float> y, bool add, std::int64_t last) {
   const auto step = [&](std::int64_t count) {
@@ -73,13 +73,15 @@ HWY_INLINE void product_columns(std::int64_t rows, std::int64_t depth, Elements 
     a.data += count * a.row;
     y.data += count * y.row;
   };
-  for (; rows >= 6; step(6)) product_block<6, C, kPart>(depth, a, b, y, add, last);
+  for (; rows >= R; step(R)) product_block<R, C, kPart>(depth, a, b, y, add, last);
   for (; rows >= 4; step(4)) product_block<4, C, kPart>(depth, a, b, y, add, last);
   for (; rows >= 1; step(1)) product_block<1, C, kPart>(depth, a, b, y, add, last);
 }
 
 // y = a b, or y += a b: a [rows, depth], b [depth, columns], y [rows, columns]. Each element is the sum over `depth` in
-// ascending order. The blocks' width is what the registers hold.
+// ascending order. The blocks' width is what the registers hold; 4 rows a block serve an `a` that is read down its columns
+// best, whose lines then hold whole blocks.
+template <int R = 6>
 HWY_INLINE void product(std::int64_t rows, std::int64_t columns, std::int64_t depth, Elements a,
                         Rows<const float> b, Rows<float> y, bool add) {
 #if HWY_TARGET == HWY_AVX3
@@ -94,9 +96,9 @@ HWY_INLINE void product(std::int64_t rows, std::int64_t columns, std::int64_t de
     return matrix;
   };
   for (; c + kWide * n <= columns; c += kWide * n)
-    product_columns<kWide, false>(rows, depth, a, at(b), at(y), add, n);
-  for (; c + n <= columns; c += n) product_columns<1, false>(rows, depth, a, at(b), at(y), add, n);
-  if (c < columns) product_columns<1, true>(rows, depth, a, at(b), at(y), add, columns - c);
+    product_columns<R, kWide, false>(rows, depth, a, at(b), at(y), add, n);
+  for (; c + n <= columns; c += n) product_columns<R, 1, false>(rows, depth, a, at(b), at(y), add, n);
+  if (c < columns) product_columns<R, 1, true>(rows, depth, a, at(b), at(y), add, columns - c);
 }
 
 // to[c][r] = scale * from[r][c] for r < rows, c < columns; 0 for r in [rows, width).

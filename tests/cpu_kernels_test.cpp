@@ -165,6 +165,7 @@ std::vector<Case> cases() {
       conv_case({16, 4, 4, 128}, 128, 3, {.padding = 1}, false, kWinograd),    // resnet18
       conv_case({1, 56, 56, 3}, 64, 7, {.stride = 2, .padding = 3}, false),    // resnet50
       conv_case({1, 14, 14, 256}, 1024, 1, {}, false),                         // resnet50
+      conv_case({2, 50, 41, 64}, 12, 1, {}, false),                            // many pixels: a tall product
       conv_case({2, 9, 11, 5}, 7, 3, {.stride = {2, 1}, .padding = {0, 2}}, true),
       conv_case({2, 9, 11, 12}, 8, 3, {.padding = 2, .dilation = 2, .groups = 4}, true),
       batch_norm_case({32, 32, 32, 64}, true),
