@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <fstream>
 #include <nlohmann/json.hpp>
 
@@ -99,6 +100,15 @@ void check_regions(const Plan& plan) {
 
 void Plan::validate() const { check_regions(*this); }
 
+void Plan::sort() {
+  std::stable_sort(regions.begin(), regions.end(), [](const PlanRegion& a, const PlanRegion& b) {
+    return a.first != b.first ? a.first < b.first : a.last > b.last;
+  });
+  std::sort(decisions.begin(), decisions.end(), [](const PlanDecision& a, const PlanDecision& b) {
+    return a.node != b.node ? a.node < b.node : a.output < b.output;
+  });
+}
+
 void Plan::save(const std::string& path) const {
   json j{{"format", "reprise plan"}, {"predicted_peak", predicted_peak_}, {"replays", replays_}};
   for (const PlanRegion& region : regions) j["regions"].push_back({region.first, region.last, region.eager});
@@ -132,6 +142,7 @@ void Trace::save(const std::string& path) const {
                           {"saved", n.saved},
                           {"workspace", n.workspace},
                           {"flops", n.flops},
+                          {"seconds", n.seconds},
                           {"keep", n.keep},
                           {"tracked", n.tracked}});
   for (const TraceValue& v : values)
@@ -170,8 +181,9 @@ Trace Trace::load(const std::string& path) {
     }
     const auto count = static_cast<std::int32_t>(trace.values.size());
     for (const json& n : j.value("nodes", json::array())) {
-      TraceNode node{n.at("op"),        n.at("attributes"), n.at("inputs"), n.at("outputs"), n.at("saved"),
-                     n.at("workspace"), n.at("flops"),      n.at("keep"),   n.at("tracked"), nullptr};
+      TraceNode node{n.at("op"),    n.at("attributes"), n.at("inputs"), n.at("outputs"),
+                     n.at("saved"), n.at("workspace"),  n.at("flops"),  n.at("seconds"),
+                     n.at("keep"),  n.at("tracked"),    nullptr};
       for (const auto* list : {&node.inputs, &node.outputs, &node.saved})
         for (const std::int32_t v : *list)
           if (v < 0 || v >= count)

@@ -45,6 +45,8 @@ struct TraceNode {
   std::vector<std::int32_t> inputs, outputs, saved;  // values
   std::size_t workspace = 0;
   double flops = 0;
+  double seconds =
+      0;  // of its forward: modelled by checkpoint::trace, or measured; planners weigh replays by it
   bool keep = false;                   // never replayed
   bool tracked = false;                // has a gradient
   std::shared_ptr<const Op> instance;  // not in the file: a loaded trace can be planned, not simulated
@@ -111,6 +113,7 @@ class Plan {
   std::int64_t replays() const { return replays_; }
   void save(const std::string& path) const;
   static Plan load(const std::string& path);
+  void sort();            // regions into preorder, decisions by node and output
   void validate() const;  // UserError when regions do not nest or leave the step
 
   std::vector<PlanRegion> regions;      // in preorder, properly nested

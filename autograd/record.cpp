@@ -125,7 +125,7 @@ std::vector<Tensor> record(std::shared_ptr<const Op> op, std::vector<Tensor> inp
 }
 
 void TapeState::check_plan(const Op& op, std::span<const ValueInfo> outputs) {
-  if (!plan || walking) return;
+  if (!plan || plan_fits || walking) return;
   const std::size_t n = nodes.size();
   if (n >= plan->nodes.size())
     throw UserError(

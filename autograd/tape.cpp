@@ -46,7 +46,9 @@ bool tape_alive(const TapeState* tape, std::uint64_t id) {
 }
 
 TapeState::TapeState(TapeOptions options)
-    : plan(std::move(options.plan)), id(next_tape_id++), thread(std::this_thread::get_id()) {
+    : plan(options.plan ? std::make_shared<const Plan>(*std::move(options.plan)) : nullptr),
+      id(next_tape_id++),
+      thread(std::this_thread::get_id()) {
   nodes.swap(recycled.nodes);
   places.swap(recycled.places);
   values.swap(recycled.values);

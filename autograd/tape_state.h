@@ -133,8 +133,9 @@ class TapeState final : public SlotTable {
   std::unordered_map<const TensorImpl*, Index>
       leaf_values;  // of leaves that require a gradient: the latest value
 
-  std::optional<Plan> plan;
+  std::shared_ptr<const Plan> plan;
   std::size_t next_plan_region = 0;
+  bool plan_fits = false;  // known to have been made for this very step: its nodes are not compared
   bool plan_shapes_match = true;
 
   Observer* observer = nullptr;

@@ -1,6 +1,7 @@
 #pragma once
 // Everything about checkpointing: regions and policies by hand, traces, plans and planners.
 #include "reprise/checkpoint/plan.h"
+#include "reprise/checkpoint/planners.h"
 #include "reprise/checkpoint/policy.h"
 #include "reprise/checkpoint/region.h"
 #include "reprise/checkpoint/sequential.h"

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "reprise/checkpoint/planners.h"
 #include "reprise/checkpoint/simulate.h"
 #include "reprise/core/error.h"
 
@@ -32,13 +33,7 @@ void PlanBuilder::decide(std::int32_t value, Decision decision) {
 }
 
 Plan PlanBuilder::finish() && {
-  // Preorder: by first node, the longer first.
-  std::stable_sort(plan_.regions.begin(), plan_.regions.end(), [](const PlanRegion& a, const PlanRegion& b) {
-    return a.first != b.first ? a.first < b.first : a.last > b.last;
-  });
-  std::sort(plan_.decisions.begin(), plan_.decisions.end(), [](const PlanDecision& a, const PlanDecision& b) {
-    return a.node != b.node ? a.node < b.node : a.output < b.output;
-  });
+  plan_.sort();
   plan_.validate();
   return std::move(plan_);
 }

@@ -18,7 +18,7 @@ using Planner = std::function<Plan(const Trace&, const PlanOptions&)>;
 struct PlanOptions {
   std::size_t budget =
       0;  // highest live bytes on the step's device, everything counted but the tag data; 0: none
-  Planner planner = {};  // default: sqrt_planner
+  Planner planner = {};  // default: sqrt_planner (planners.h)
 };
 
 // UserError when the plan needs more than the budget: says how much.
@@ -38,11 +38,5 @@ class PlanBuilder {
   const Trace& trace_;
   Plan plan_;
 };
-
-// Balanced segments, each a region but the last (Chen et al., "Training Deep Nets with Sublinear Memory Cost", 2016).
-// Segments end where few bytes cross. Without a budget: round(sqrt(n)) segments of the forward pass's n nodes. With one: the
-// number of segments that fits it with the fewest replays, no regions at all if that fits; where none fits, the one
-// with the lowest peak.
-Plan sqrt_planner(const Trace& trace, const PlanOptions& options);
 
 }  // namespace reprise::checkpoint

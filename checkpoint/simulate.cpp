@@ -2,23 +2,69 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <map>
+#include <memory>
+#include <utility>
 
 #include "reprise/autograd/tape_state.h"
 #include "reprise/core/dry_run.h"
 #include "reprise/core/error.h"
+#include "reprise/core/lifetime.h"
+#include "reprise/core/memory.h"
 
 namespace reprise::checkpoint {
 namespace {
 
-struct LiveAfterEachNode final : Observer {
-  Device device;
-  std::vector<std::size_t> live;
-  void on(Event event, NodeId, const Tensor*, const Tensor*) override {
-    if (event == Event::forward || event == Event::replay || event == Event::backward)
-      live.push_back(memory::live(device));
+// Live bytes after each node, and what replays cost.
+struct Figures final : Observer {
+  Figures(const Trace& step, Simulation& figures) : trace(step), result(figures) {
+    result.live.reserve(2 * trace.nodes.size());
   }
+  void on(Event event, NodeId node, const Tensor*, const Tensor*) override {
+    if (event != Event::forward && event != Event::replay && event != Event::backward) return;
+    result.live.push_back(memory::live(trace.device));
+    if (event == Event::replay)
+      result.replayed_seconds += trace.nodes[static_cast<std::size_t>(node.i)].seconds;
+  }
+  const Trace& trace;
+  Simulation& result;
 };
+
+// What lives and the highest since the moment before, from the first allocation on.
+struct Moments final : Observer, LifetimeListener {
+  Moments(Device d, std::vector<Moment>& m) : device(d), moments(m) { set_lifetime_listener(this); }
+  ~Moments() override { set_lifetime_listener(nullptr); }
+  Moments(const Moments&) = delete;
+  Moments& operator=(const Moments&) = delete;
+  void allocated(const Storage&) noexcept override {
+    if (std::exchange(allocated_since, true)) return;
+    memory::reset_peak(device);
+  }
+  void handle_died(const TensorImpl&) noexcept override {}
+  void on(Event event, NodeId node, const Tensor*, const Tensor*) override {
+    if (event != Event::forward && event != Event::replay && event != Event::backward) return;
+    const std::size_t highest = memory::peak_without_data(device);
+    memory::reset_peak(device);
+    moments.push_back({event, node.i, memory::peak_without_data(device), highest});
+    allocated_since = false;
+  }
+  Device device;
+  std::vector<Moment>& moments;
+  bool allocated_since = false;
+};
+
+// Was the plan made for this step? Then the tape need not compare node by node.
+void check_fingerprint(const Trace& trace, const Plan& plan) {
+  const std::size_t nodes = std::min(trace.nodes.size(), plan.nodes.size());
+  for (std::size_t n = 0; n < nodes; ++n)
+    if (trace.nodes[n].op != plan.nodes[n].op)
+      throw UserError(fmt::format("simulate: node {} is {}, but the plan was made for a step with {} there",
+                                  n, trace.nodes[n].op, plan.nodes[n].op));
+  if (trace.nodes.size() != plan.nodes.size())
+    throw UserError(fmt::format("simulate: the step has {} nodes, the plan was made for one of {}",
+                                trace.nodes.size(), plan.nodes.size()));
+}
 
 // Stands in for the user's code: makes, hands over and lets go of handles as the trace says.
 class Driver {
@@ -44,7 +90,10 @@ class Driver {
     }
   }
 
-  void run(Tape& tape) {
+  void run(Tape& tape, const Plan& plan, Observer& observer) {
+    tape.state().plan = std::shared_ptr<const Plan>(std::shared_ptr<const Plan>(), &plan);
+    tape.state().plan_fits = true;
+    tape.set_observer(&observer);
     for (const TraceEvent& event : trace_.events) switch (event.kind) {
         case TraceEvent::Kind::node:
           run_node(trace_.nodes[static_cast<std::size_t>(event.index)]);
@@ -108,11 +157,19 @@ class Driver {
     for (std::size_t j = 0; j < outputs.size(); ++j) handle(node.outputs[j]) = std::move(outputs[j]);
   }
 
+  // One that user code held only for the walk is made for it again.
+  Tensor seed_of(Index v) {
+    const TraceValue& value = trace_.values[static_cast<std::size_t>(v)];
+    const auto buffer = buffers_.find(value.storage);
+    const bool gone = buffer != buffers_.end() && !handle(v).defined() && !handle(buffer->second).defined();
+    return gone ? make(value, allocate(value.bytes, value.device)) : read(v);
+  }
+
   void run_backward(Tape& tape, const TraceBackward& call) {
-    const Tensor seed = call.seed >= 0 ? read(call.seed) : Tensor();
+    Tensor seed = call.seed >= 0 ? seed_of(call.seed) : Tensor();
     const Tensor loss = read(call.loss);
     if (call.accumulate) {
-      tape.backward(loss, {.seed = seed,
+      tape.backward(loss, {.seed = std::move(seed),
                            .retain_graph = call.retain_graph,
                            .create_graph = call.create_graph,
                            .commit = call.eager_commit ? Commit::eager : Commit::at_end});
@@ -121,7 +178,7 @@ class Driver {
     std::vector<Tensor> wanted;
     for (const Index v : call.wanted) wanted.push_back(read(v));
     std::vector<Tensor> results = tape.gradients(loss, wanted,
-                                                 {.seed = seed,
+                                                 {.seed = std::move(seed),
                                                   .retain_graph = call.retain_graph,
                                                   .create_graph = call.create_graph,
                                                   .allow_unused = call.allow_unused});
@@ -137,22 +194,37 @@ class Driver {
 }  // namespace
 
 Simulation simulate(const Trace& trace, const Plan& plan) {
+  check_fingerprint(trace, plan);
+  Simulation result;
   const DryRun dry;
   Driver driver(trace);
-  LiveAfterEachNode observer;
-  observer.device = trace.device;
+  Figures figures(trace, result);
   memory::reset_peak(trace.device);
   const std::size_t before = memory::live(trace.device),
                     before_without_data = memory::peak_without_data(trace.device);
-  Tape tape({.plan = plan});
-  tape.set_observer(&observer);
-  driver.run(tape);
-
-  Simulation result;
+  Tape tape;
+  driver.run(tape, plan, figures);
   result.peak_bytes = trace.base_bytes + (memory::peak_without_data(trace.device) - before_without_data);
+  for (std::size_t& live : result.live) live = trace.base_bytes + live - before;
   result.replays = tape.replays();
   result.recomputed_flops = tape.replayed_flops();
-  for (const std::size_t live : observer.live) result.live.push_back(trace.base_bytes + live - before);
+  return result;
+}
+
+std::vector<Moment> moments(const Trace& trace, const Plan& plan) {
+  check_fingerprint(trace, plan);
+  std::vector<Moment> result;
+  const DryRun dry;
+  Driver driver(trace);
+  Moments listener(trace.device, result);
+  memory::reset_peak(trace.device);
+  const std::size_t before = memory::peak_without_data(trace.device);
+  Tape tape;
+  driver.run(tape, plan, listener);
+  for (Moment& moment : result) {
+    moment.live = trace.base_bytes + moment.live - before;
+    moment.highest = trace.base_bytes + moment.highest - before;
+  }
   return result;
 }
 

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "reprise/autograd/plan.h"
+#include "reprise/autograd/tape.h"
 
 namespace reprise::checkpoint {
 
@@ -12,11 +13,21 @@ struct Simulation {
   std::size_t peak_bytes = 0;  // highest live bytes on the step's device, all tags but data
   std::int64_t replays = 0;    // nodes run again
   double recomputed_flops = 0;
+  double replayed_seconds = 0;    // of the nodes run again, as TraceNode::seconds has them
   std::vector<std::size_t> live;  // after each node, forward, replayed or backward
 };
 
 // UserError when the plan was made for another step, when the trace was loaded from a file (it has no ops then), and
 // inside a dry run or while a tape is recording.
 Simulation simulate(const Trace& trace, const Plan& plan);
+
+// The same step, moment by moment. `live`: after the node, before it lets go of what it alone needed; `highest`: since the first
+// allocation after the moment before.
+struct Moment {
+  Event event;  // forward, replay or backward
+  std::int32_t node;
+  std::size_t live, highest;
+};
+std::vector<Moment> moments(const Trace& trace, const Plan& plan);
 
 }  // namespace reprise::checkpoint

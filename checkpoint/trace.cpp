@@ -3,6 +3,7 @@
 #include <unordered_map>
 
 #include "reprise/autograd/tape_state.h"
+#include "reprise/checkpoint/costs.h"
 #include "reprise/core/dry_run.h"
 #include "reprise/core/lifetime.h"
 
@@ -106,8 +107,16 @@ class Recorder final : public TapeListener, public LifetimeListener {
     TraceBackward& call = backwards_.emplace_back();
     call.loss = tape_.find_value(*loss.impl());
     if (request.seed.defined()) {
+      const Storage* storage = request.seed.impl()->storage.get();
+      const bool dies_in_walk = request.seed.impl().unique() && request.seed.impl()->storage.unique();
       call.seed = tape_.value_of(request.seed);
       enter(call.seed);
+      // A seed that nobody else holds is let go by the walk: the trace has its end before, and who drives the trace makes it
+      // for the walk again.
+      if (const auto found = buffer_of_.find(storage); dies_in_walk && found != buffer_of_.end()) {
+        events_.push_back({TraceEvent::Kind::release, found->second});
+        buffer_of_.erase(found);
+      }
     }
     for (const Tensor& input : wanted) call.wanted.push_back(tape_.find_value(*input.impl()));
     call.accumulate = accumulate;
@@ -164,7 +173,9 @@ Trace trace(const Step& step) {
   tape.state().ignore_regions = true;
   step(tape);
   const Device device = device_of(tape.state());
-  return recorder.finish(device, device == Device::cpu() ? base : live_without_data(device));
+  Trace traced = recorder.finish(device, device == Device::cpu() ? base : live_without_data(device));
+  model_costs(traced);
+  return traced;
 }
 
 }  // namespace reprise::checkpoint

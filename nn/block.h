@@ -1,5 +1,5 @@
 #pragma once
-#include "reprise/checkpoint/checkpoint.h"
+#include "reprise/checkpoint/region.h"
 #include "reprise/nn/module.h"
 
 namespace reprise::nn {

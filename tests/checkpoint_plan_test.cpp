@@ -138,6 +138,25 @@ TEST_CASE("a step that accumulates into gradients is predicted too", "[engine][c
         memory::peak_without_data(cpu));
 }
 
+TEST_CASE("a seed that only the walk holds dies in it, in the prediction too", "[engine][checkpoint]") {
+  const bool held = GENERATE(false, true);
+  INFO("held " << held);
+  Program program;
+  const auto step = [&](Tape& tape) {
+    Tensor h = program.block(program.block(program.x));
+    Tensor seed = Tensor::ones({16, 16});
+    tape.backward(h, {.seed = held ? seed : std::move(seed)});
+  };
+  const Trace trace = checkpoint::trace(step);
+  memory::reset_peak(cpu);
+  {
+    Tape tape;
+    step(tape);
+  }
+  CHECK(checkpoint::simulate(trace, checkpoint::PlanBuilder(trace).finish()).peak_bytes ==
+        memory::peak_without_data(cpu));
+}
+
 TEST_CASE("the sqrt planner meets a budget, or says what it would need", "[checkpoint]") {
   Program program;
   program.blocks = 16;

@@ -13,94 +13,16 @@
 #include "reprise/nn/nn.h"
 #include "reprise/ops/ops.h"
 #include "reprise/tests/kernel_settings.h"
+#include "reprise/tests/model_subject.h"
 #include "reprise/tests/random_plan.h"
 
 using namespace reprise;
+using namespace reprise::test;
 
 namespace {
 
 const Device cpu = Device::cpu();
 using Kind = nn::CheckpointSetting::Kind;
-
-std::vector<std::byte> bytes_of(const Tensor& t) {
-  const std::byte* first = t.impl()->data();
-  return {first, first + t.bytes()};
-}
-
-// A model, two samples, and the state to begin each step from. Dropout before the head, so that randomness is replayed.
-struct Subject {
-  nn::Model model;
-  Tensor x, y;
-  std::vector<std::pair<Tensor, std::vector<std::byte>>> first_state;
-
-  explicit Subject(std::string_view name, DType dtype = DType::f32) : model(make(name)) {
-    if (dtype != DType::f32) model.to(dtype);
-    std::vector<std::int64_t> shape = {2};
-    for (const std::int64_t extent : model.input_shape().extents()) shape.push_back(extent);
-    if (model.input_dtype() == DType::i64) {
-      std::vector<std::int64_t> ids;
-      for (std::int64_t i = 0; i < 2 * shape[1]; ++i) ids.push_back(i * i % model.classes());
-      x = Tensor::from(ids, shape, {.dtype = DType::i64});
-      std::rotate(ids.begin(), ids.begin() + 1, ids.end());
-      y = Tensor::from(ids, shape, {.dtype = DType::i64});
-      return;
-    }
-    x = Tensor::randn(shape);
-    y = Tensor::from<std::int64_t>({1, 3}, {2}, {.dtype = DType::i64});
-  }
-  static nn::Model make(std::string_view name) {
-    manual_seed(7);
-    // Small, and with dropout in every place that has one.
-    if (name == "gpt")
-      return nn::make_gpt(
-          {.vocabulary = 17, .context = 12, .layers = 3, .width = 24, .heads = 2, .dropout = 0.2});
-    return nn::make_model(name);
-  }
-  void reset() {
-    manual_seed(5);
-    for (const Tensor& parameter : model.parameters()) parameter.set_grad({});
-    nn::for_each<nn::BatchNorm2d>(model, [](std::string_view, nn::BatchNorm2d& norm) {
-      assign_state(norm.running_mean, Tensor::zeros(norm.running_mean.shape()));
-      assign_state(norm.running_var, Tensor::ones(norm.running_var.shape()));
-    });
-  }
-  Tensor loss(nn::CheckpointSetting setting, bool nested) {
-    const Tensor dropped = model.input_dtype() == DType::i64 ? x : dropout(x, 0.2);
-    Tensor logits =
-        nested ? checkpoint::run([&] { return model(dropped, setting); }) : model(dropped, setting);
-    return cross_entropy(std::move(logits), y);
-  }
-  checkpoint::Step step() {
-    return [this](Tape& tape) { tape.backward(loss({}, false)); };
-  }
-};
-
-struct Outcome {
-  std::vector<std::vector<std::byte>> bits;  // loss, gradients, running statistics
-  std::size_t peak = 0;
-  std::int64_t replays = 0;
-};
-
-Outcome take_step(Subject& subject, nn::CheckpointSetting setting, bool nested, const Plan* plan) {
-  subject.reset();
-  memory::reset_peak(cpu);
-  Outcome outcome;
-  {
-    Tape tape(plan ? TapeOptions{.plan = *plan} : TapeOptions{});
-    Tensor loss = subject.loss(setting, nested);
-    tape.backward(loss);
-    outcome.replays = tape.replays();
-    outcome.bits.push_back(bytes_of(loss));
-  }
-  outcome.peak = memory::peak(cpu);
-  static std::size_t highest = 0;  // of the whole process: the peak is reset at each step
-  highest = std::max(highest, outcome.peak);
-  REQUIRE(memory::reserved(cpu) <= highest + highest * 15 / 100 + MiB(16));
-  for (const Tensor& parameter : subject.model.parameters())
-    outcome.bits.push_back(bytes_of(parameter.grad()));
-  for (const auto& [name, buffer] : subject.model.named_buffers()) outcome.bits.push_back(bytes_of(buffer));
-  return outcome;
-}
 
 struct Prediction {
   std::size_t peak;
@@ -216,7 +138,7 @@ TEST_CASE("models: the prediction holds at 1, 2 and 4 threads, and leaves no tra
                                                                  {"gpt", DType::bf16}}));
   Subject subject(name, dtype);
   for (const int threads : {1, 2, 4}) {
-    const test::ThreadCount count(threads);
+    const ThreadCount count(threads);
     INFO(name << " in " << to_string(dtype) << " with " << threads << " threads");
     const Outcome without = take_step(subject, {}, false, nullptr);
     for (const nn::CheckpointSetting setting :

@@ -1,0 +1,75 @@
+#include "reprise/checkpoint/forward_pass.h"
+
+namespace reprise::checkpoint {
+
+std::int32_t forward_nodes(const Trace& trace) {
+  std::int32_t nodes = 0;
+  for (const TraceEvent& event : trace.events) {
+    if (event.kind == TraceEvent::Kind::backward) break;
+    if (event.kind == TraceEvent::Kind::node) nodes = event.index + 1;
+  }
+  return nodes;
+}
+
+std::vector<Crossing> crossings(const Trace& trace) {
+  struct Life {
+    std::int32_t made = -1, last_read = -1;
+    std::size_t bytes = 0;
+    bool tracked = false, saved = false;
+  };
+  const std::int32_t nodes = forward_nodes(trace);
+  std::vector<Life> lives;
+  const auto life = [&](std::int32_t v) -> Life& {
+    const auto storage = static_cast<std::size_t>(trace.values[static_cast<std::size_t>(v)].storage);
+    if (lives.size() <= storage) lives.resize(storage + 1);
+    return lives[storage];
+  };
+  for (std::int32_t n = 0; n < nodes; ++n) {
+    const TraceNode& node = trace.nodes[static_cast<std::size_t>(n)];
+    for (const std::int32_t v : node.inputs) life(v).last_read = n;
+    for (const std::int32_t v : node.outputs) {
+      Life& made = life(v);
+      if (made.made < 0 && made.last_read < 0) made.made = n;
+      made.bytes = trace.values[static_cast<std::size_t>(v)].bytes;
+      made.tracked |= node.tracked;
+    }
+    for (const std::int32_t v : node.saved) life(v).saved = true;
+  }
+  // Changes first, then their running sum.
+  std::vector<Crossing> result(static_cast<std::size_t>(nodes) + 2);
+  for (const Life& life : lives) {
+    if (life.made < 0 || life.last_read <= life.made) continue;
+    Crossing& from = result[static_cast<std::size_t>(life.made) + 1];
+    Crossing& to = result[static_cast<std::size_t>(life.last_read) + 1];
+    const std::int32_t tracked = life.tracked ? 1 : 0, saved = life.tracked && life.saved ? 1 : 0;
+    from.bytes += life.bytes;
+    from.tracked += tracked;
+    from.saved += saved;
+    to.bytes -= life.bytes;  // unsigned: what is added before comes off after
+    to.tracked -= tracked;
+    to.saved -= saved;
+  }
+  result.pop_back();
+  for (std::size_t i = 1; i < result.size(); ++i) {
+    result[i].bytes += result[i - 1].bytes;
+    result[i].tracked += result[i - 1].tracked;
+    result[i].saved += result[i - 1].saved;
+  }
+  return result;
+}
+
+std::vector<std::int32_t> chain_edges(const Trace& trace) {
+  const std::vector<Crossing> crossing = crossings(trace);
+  const auto nodes = static_cast<std::int32_t>(crossing.size()) - 1;
+  std::vector<std::int32_t> edges{0};
+  for (std::int32_t i = 1; i < nodes; ++i) {
+    const Crossing& here = crossing[static_cast<std::size_t>(i)];
+    if (here.tracked == 1 && here.saved == 1) edges.push_back(i);
+  }
+  if (edges.size() == 1)
+    for (std::int32_t i = 1; i < nodes; ++i) edges.push_back(i);
+  if (nodes > 0) edges.push_back(nodes);
+  return edges;
+}
+
+}  // namespace reprise::checkpoint

@@ -1,0 +1,28 @@
+#pragma once
+// What planners ask of a trace: its forward pass as a line of nodes, and what lies across each point of it.
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "reprise/autograd/plan.h"
+
+namespace reprise::checkpoint {
+
+// Nodes before the first backward: the nodes that a plan's regions may hold.
+std::int32_t forward_nodes(const Trace& trace);
+
+// What a boundary before node i would hold: buffers made before it and read at or after it.
+struct Crossing {
+  std::size_t bytes = 0;
+  std::int32_t tracked = 0;  // how many of them carry a gradient
+  std::int32_t saved = 0;    // and how many of those some backward reads anyway
+};
+// One for each i from 0 to the number of forward nodes.
+std::vector<Crossing> crossings(const Trace& trace);
+
+// The forward pass as a chain: numbers of nodes from 0 to forward_nodes(trace), a stage between two of them. It is cut where
+// one buffer alone that carries a gradient crosses, and some backward saves that one. Where no place inside is like
+// that, every node is a stage.
+std::vector<std::int32_t> chain_edges(const Trace& trace);
+
+}  // namespace reprise::checkpoint

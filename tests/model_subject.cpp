@@ -1,0 +1,87 @@
+#include "reprise/tests/model_subject.h"
+
+#include <algorithm>
+#include <catch2/catch.hpp>
+
+#include "reprise/core/random.h"
+#include "reprise/ops/ops.h"
+
+namespace reprise::test {
+namespace {
+
+const Device cpu = Device::cpu();
+
+std::vector<std::byte> bytes_of(const Tensor& t) {
+  const std::byte* first = t.impl()->data();
+  return {first, first + t.bytes()};
+}
+
+nn::Model make(std::string_view name) {
+  manual_seed(7);
+  if (name == "gpt")
+    return nn::make_gpt(
+        {.vocabulary = 17, .context = 12, .layers = 3, .width = 24, .heads = 2, .dropout = 0.2});
+  return nn::make_model(name);
+}
+
+}  // namespace
+
+Subject::Subject(std::string_view name, DType dtype, std::int64_t batch) : model(make(name)) {
+  if (dtype != DType::f32) model.to(dtype);
+  std::vector<std::int64_t> shape = {batch};
+  for (const std::int64_t extent : model.input_shape().extents()) shape.push_back(extent);
+  std::vector<std::int64_t> targets;
+  if (model.input_dtype() == DType::i64) {
+    std::vector<std::int64_t> ids;
+    for (std::int64_t i = 0; i < batch * shape[1]; ++i) ids.push_back(i * i % model.classes());
+    x = Tensor::from(ids, shape, {.dtype = DType::i64});
+    std::rotate(ids.begin(), ids.begin() + 1, ids.end());
+    y = Tensor::from(ids, shape, {.dtype = DType::i64});
+    return;
+  }
+  x = Tensor::randn(shape);
+  for (std::int64_t i = 0; i < batch; ++i) targets.push_back((2 * i + 1) % model.classes());
+  y = Tensor::from(targets, {batch}, {.dtype = DType::i64});
+}
+
+void Subject::reset() {
+  manual_seed(5);
+  for (const Tensor& parameter : model.parameters()) parameter.set_grad({});
+  nn::for_each<nn::BatchNorm2d>(model, [](std::string_view, nn::BatchNorm2d& norm) {
+    assign_state(norm.running_mean, Tensor::zeros(norm.running_mean.shape()));
+    assign_state(norm.running_var, Tensor::ones(norm.running_var.shape()));
+  });
+}
+
+Tensor Subject::loss(nn::CheckpointSetting setting, bool nested) {
+  const Tensor dropped = model.input_dtype() == DType::i64 ? x : dropout(x, 0.2);
+  Tensor logits = nested ? checkpoint::run([&] { return model(dropped, setting); }) : model(dropped, setting);
+  return cross_entropy(std::move(logits), y);
+}
+
+checkpoint::Step Subject::step() {
+  return [this](Tape& tape) { tape.backward(loss({}, false)); };
+}
+
+Outcome take_step(Subject& subject, nn::CheckpointSetting setting, bool nested, const Plan* plan) {
+  subject.reset();
+  memory::reset_peak(cpu);
+  Outcome outcome;
+  {
+    Tape tape(plan ? TapeOptions{.plan = *plan} : TapeOptions{});
+    Tensor loss = subject.loss(setting, nested);
+    tape.backward(loss);
+    outcome.replays = tape.replays();
+    outcome.bits.push_back(bytes_of(loss));
+  }
+  outcome.peak = memory::peak(cpu);
+  static std::size_t highest = 0;  // of the whole process: the peak is reset at each step
+  highest = std::max(highest, outcome.peak);
+  REQUIRE(memory::reserved(cpu) <= highest + highest * 15 / 100 + MiB(16));
+  for (const Tensor& parameter : subject.model.parameters())
+    outcome.bits.push_back(bytes_of(parameter.grad()));
+  for (const auto& [name, buffer] : subject.model.named_buffers()) outcome.bits.push_back(bytes_of(buffer));
+  return outcome;
+}
+
+}  // namespace reprise::test
