@@ -34,15 +34,15 @@ const Simulation& Candidates::consider(std::vector<PlanRegion> regions, std::vec
                 : !fits(best_simulation_) && simulation_.peak_bytes < best_simulation_.peak_bytes);
   if (better) {
     best_simulation_ = simulation_;
-    best_regions_ = candidate_.regions;
-    best_decisions_ = candidate_.decisions;
+    best_.regions = candidate_.regions;
+    best_.decisions = candidate_.decisions;
   }
   return simulation_;
 }
 
 Plan Candidates::take() && {
-  candidate_.regions = std::move(best_regions_);
-  candidate_.decisions = std::move(best_decisions_);
+  candidate_.regions = std::move(best_.regions);
+  candidate_.decisions = std::move(best_.decisions);
   candidate_.set_prediction(best_simulation_.peak_bytes, best_simulation_.replays);
   return std::move(candidate_);
 }

@@ -18,8 +18,10 @@ class Candidates {
   const Simulation& consider(std::vector<PlanRegion> regions, std::vector<PlanDecision> decisions = {});
   bool fits(const Simulation& simulation) const { return budget_ == 0 || simulation.peak_bytes <= budget_; }
   bool some_fits() const { return considered_ > 0 && fits(best_simulation_); }
+  bool keeps_all() const { return some_fits() && best_simulation_.replays == 0; }  // nothing is cheaper
   const Simulation& best() const { return best_simulation_; }
-  Plan take() &&;  // with its prediction
+  const Plan& best_plan() const { return best_; }  // without its list of nodes
+  Plan take() &&;                                  // with its prediction
 
  private:
   const Trace& trace_;
@@ -27,8 +29,7 @@ class Candidates {
   std::int64_t considered_ = 0;
   Plan candidate_;  // whose list of nodes all candidates share
   Simulation simulation_, best_simulation_;
-  std::vector<PlanRegion> best_regions_;
-  std::vector<PlanDecision> best_decisions_;
+  Plan best_;  // without its list of nodes
 };
 
 // A plan that nobody has judged: also for a trace from a file, which holds no ops.

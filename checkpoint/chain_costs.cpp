@@ -23,34 +23,29 @@ class Stages {
 
   ChainStage measure(std::int32_t first, std::int32_t last, std::int32_t forward_nodes) const {
     ChainStage stage{.first = first, .last = last};
-    // The buffer that is read later, if it carries a gradient; of several the largest.
-    std::int64_t output = -1;
+    // What is read later and carries a gradient: in a chain one buffer.
+    std::vector<std::size_t> output;
     for (std::int32_t n = last; n < forward_nodes; ++n)
       for (const std::int32_t v : node(n).inputs) {
         const std::int32_t maker = maker_[storage(v)];
-        if (maker < first || maker >= last || !node(maker).tracked) continue;
-        if (output < 0 || bytes(v) > stage.output) {
-          output = static_cast<std::int64_t>(storage(v));
-          stage.output = bytes(v);
-        }
+        if (maker < first || maker >= last || !node(maker).tracked || contains(output, storage(v))) continue;
+        output.push_back(storage(v));
+        stage.output += bytes(v);
       }
     std::vector<std::size_t> saved;
     for (std::int32_t n = first; n < last; ++n)
       for (const std::int32_t v : node(n).saved)
         if (const std::int32_t maker = maker_[storage(v)];
-            maker >= first && maker < last &&
-            std::find(saved.begin(), saved.end(), storage(v)) == saved.end()) {
+            maker >= first && maker < last && !contains(saved, storage(v))) {
           saved.push_back(storage(v));
-          if (static_cast<std::int64_t>(storage(v)) != output)
+          if (!contains(output, storage(v)))
             stage.saved += bytes(v);
           else
             stage.saves_output = true;
         }
     stage.seconds_saved = seconds(first, last, saved);
-    if (output >= 0) {
-      stage.seconds_output = seconds(first, last, {static_cast<std::size_t>(output)});
-      saved.push_back(static_cast<std::size_t>(output));
-    }
+    stage.seconds_output = seconds(first, last, output);
+    saved.insert(saved.end(), output.begin(), output.end());
     stage.seconds_both = seconds(first, last, saved);
     return stage;
   }
@@ -60,13 +55,16 @@ class Stages {
   const TraceValue& value(std::int32_t v) const { return trace_.values[static_cast<std::size_t>(v)]; }
   std::size_t storage(std::int32_t v) const { return static_cast<std::size_t>(value(v).storage); }
   std::int64_t bytes(std::int32_t v) const { return static_cast<std::int64_t>(value(v).bytes); }
+  static bool contains(const std::vector<std::size_t>& list, std::size_t storage) {
+    return std::find(list.begin(), list.end(), storage) != list.end();
+  }
 
   // Of the nodes that make these buffers, and what they need, from what was made before node `first`.
   double seconds(std::int32_t first, std::int32_t last, std::vector<std::size_t> wanted) const {
     double sum = 0;
     for (std::int32_t n = last - 1; n >= first; --n) {
       const bool run = std::any_of(node(n).outputs.begin(), node(n).outputs.end(), [&](std::int32_t v) {
-        return maker_[storage(v)] == n && std::find(wanted.begin(), wanted.end(), storage(v)) != wanted.end();
+        return maker_[storage(v)] == n && contains(wanted, storage(v));
       });
       if (!run) continue;
       sum += node(n).seconds;

@@ -58,7 +58,7 @@ std::vector<Crossing> crossings(const Trace& trace) {
   return result;
 }
 
-std::vector<std::int32_t> chain_edges(const Trace& trace) {
+std::vector<std::int32_t> chain_edges(const Trace& trace, std::int64_t most) {
   const std::vector<Crossing> crossing = crossings(trace);
   const auto nodes = static_cast<std::int32_t>(crossing.size()) - 1;
   std::vector<std::int32_t> edges{0};
@@ -69,7 +69,19 @@ std::vector<std::int32_t> chain_edges(const Trace& trace) {
   if (edges.size() == 1)
     for (std::int32_t i = 1; i < nodes; ++i) edges.push_back(i);
   if (nodes > 0) edges.push_back(nodes);
-  return edges;
+  const std::int64_t stages = std::ssize(edges) - 1;
+  if (stages <= most) return edges;
+  // Of each of `most` equal parts, the last place with the fewest bytes; the end stays the end.
+  std::vector<std::int32_t> fewer{0};
+  for (std::int64_t part = 0; part < most; ++part) {
+    std::int32_t best = edges[static_cast<std::size_t>(stages * (part + 1) / most)];
+    for (std::int64_t i = stages * (part + 1) / most; part + 1 < most && i > stages * part / most; --i)
+      if (const std::int32_t place = edges[static_cast<std::size_t>(i)];
+          crossing[static_cast<std::size_t>(place)].bytes < crossing[static_cast<std::size_t>(best)].bytes)
+        best = place;
+    fewer.push_back(best);
+  }
+  return fewer;
 }
 
 }  // namespace reprise::checkpoint

@@ -22,7 +22,7 @@ std::vector<Crossing> crossings(const Trace& trace);
 
 // The forward pass as a chain: numbers of nodes from 0 to forward_nodes(trace), a stage between two of them. It is cut where
 // one buffer alone that carries a gradient crosses, and some backward saves that one. Where no place inside is like
-// that, every node is a stage.
-std::vector<std::int32_t> chain_edges(const Trace& trace);
+// that, every node is a stage. With more than `most` stages it is cut only where the fewest bytes cross, in as many passages.
+std::vector<std::int32_t> chain_edges(const Trace& trace, std::int64_t most = INT32_MAX);
 
 }  // namespace reprise::checkpoint

@@ -39,7 +39,7 @@ Plan PlanBuilder::finish() && {
 }
 
 Plan plan(const Trace& trace, PlanOptions options) {
-  Plan made = options.planner ? options.planner(trace, options) : sqrt_planner(trace, options);
+  Plan made = options.planner ? options.planner(trace, options) : auto_planner(trace, options);
   const Simulation simulation = simulate(trace, made);
   made.set_prediction(simulation.peak_bytes, simulation.replays);
   if (options.budget != 0 && simulation.peak_bytes > options.budget)

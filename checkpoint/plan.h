@@ -18,7 +18,7 @@ using Planner = std::function<Plan(const Trace&, const PlanOptions&)>;
 struct PlanOptions {
   std::size_t budget =
       0;  // highest live bytes on the step's device, everything counted but the tag data; 0: none
-  Planner planner = {};  // default: sqrt_planner (planners.h)
+  Planner planner = {};  // default: auto_planner (planners.h)
 };
 
 // UserError when the plan needs more than the budget: says how much.

@@ -5,6 +5,8 @@
 // checkpoint::plan refuses it). docs/planning.md compares them.
 #include <cstddef>
 #include <cstdint>
+#include <span>
+#include <string_view>
 #include <vector>
 
 #include "reprise/checkpoint/plan.h"
@@ -31,6 +33,19 @@ Plan revolve_planner(const Trace& trace, const PlanOptions& options);
 // into at most 500 units, sizes are rounded up; so the plan costs no more than the best schedule for a budget that is
 // smaller by a unit for each stage. Chains of over 128 stages are taken as 128.
 Plan rotor_planner(const Trace& trace, const PlanOptions& options);
+
+// Any graph. Passages of the forward pass become regions that keep some of their values: at a price for a byte, a minimum cut
+// finds what is cheaper to keep than to make again; a dynamic program over passages and prices finds the regions; what the
+// engine says fits is then given more values to keep while it still fits. No value is made more than once again, so that
+// the least budget is about that of sqrt_planner.
+Plan graph_planner(const Trace& trace, const PlanOptions& options);
+
+// The cheapest plan of sqrt, graph and rotor that fits; where none does, of revolve and recursive. Without a budget: sqrt's.
+Plan auto_planner(const Trace& trace, const PlanOptions& options);
+
+// A ready planner by name: auto, sqrt, graph, rotor, revolve, recursive. UserError for another, which lists them.
+Planner planner_by_name(std::string_view name);
+std::span<const std::string_view> planner_names();
 
 // Revolve's regions for stages edges[0] .. edges.back() with this many slots for stages' inputs, the first one's among
 // them. The spine is flat: the forward pass itself is the schedule's first sweep.

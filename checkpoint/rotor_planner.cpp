@@ -155,15 +155,6 @@ class Schedules {
   std::vector<Table> inside_, root_;
 };
 
-std::vector<std::int32_t> at_most(const std::vector<std::int32_t>& edges, std::int64_t stages) {
-  const std::int64_t present = std::ssize(edges) - 1;
-  if (present <= stages) return edges;
-  std::vector<std::int32_t> fewer;
-  for (std::int64_t i = 0; i <= stages; ++i)
-    fewer.push_back(edges[static_cast<std::size_t>(present * i / stages)]);
-  return fewer;
-}
-
 }  // namespace
 
 Plan rotor_planner(const Trace& trace, const PlanOptions& options) {
@@ -171,7 +162,7 @@ Plan rotor_planner(const Trace& trace, const PlanOptions& options) {
   // every number of units, or as many of them as two million nodes allow.
   Candidates candidates(trace, options.budget);
   if (candidates.fits(candidates.consider({}))) return std::move(candidates).take();
-  const Schedules schedules(chain_costs(trace, at_most(chain_edges(trace), kMostStages)));
+  const Schedules schedules(chain_costs(trace, chain_edges(trace, kMostStages)));
   std::vector<std::vector<PlanRegion>> distinct;
   for (std::int64_t m = 0; m <= schedules.units(); ++m) {
     if (!schedules.feasible(m)) continue;

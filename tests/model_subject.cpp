@@ -26,22 +26,21 @@ nn::Model make(std::string_view name) {
 
 }  // namespace
 
-Subject::Subject(std::string_view name, DType dtype, std::int64_t batch) : model(make(name)) {
+Subject::Subject(std::string_view name, DType dtype, std::int64_t pixels) : model(make(name)) {
   if (dtype != DType::f32) model.to(dtype);
-  std::vector<std::int64_t> shape = {batch};
+  std::vector<std::int64_t> shape = {2};
   for (const std::int64_t extent : model.input_shape().extents()) shape.push_back(extent);
-  std::vector<std::int64_t> targets;
+  if (pixels > 0) shape[1] = shape[2] = pixels;
   if (model.input_dtype() == DType::i64) {
     std::vector<std::int64_t> ids;
-    for (std::int64_t i = 0; i < batch * shape[1]; ++i) ids.push_back(i * i % model.classes());
+    for (std::int64_t i = 0; i < 2 * shape[1]; ++i) ids.push_back(i * i % model.classes());
     x = Tensor::from(ids, shape, {.dtype = DType::i64});
     std::rotate(ids.begin(), ids.begin() + 1, ids.end());
     y = Tensor::from(ids, shape, {.dtype = DType::i64});
     return;
   }
   x = Tensor::randn(shape);
-  for (std::int64_t i = 0; i < batch; ++i) targets.push_back((2 * i + 1) % model.classes());
-  y = Tensor::from(targets, {batch}, {.dtype = DType::i64});
+  y = Tensor::from<std::int64_t>({1, 3}, {2}, {.dtype = DType::i64});
 }
 
 void Subject::reset() {

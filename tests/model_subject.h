@@ -16,7 +16,8 @@ struct Subject {
   nn::Model model;
   Tensor x, y;
 
-  explicit Subject(std::string_view name, DType dtype = DType::f32, std::int64_t batch = 2);
+  // `pixels`: of a ResNet's images, where not the model's own.
+  explicit Subject(std::string_view name, DType dtype = DType::f32, std::int64_t pixels = 0);
   void reset();
   Tensor loss(nn::CheckpointSetting setting, bool nested);
   checkpoint::Step step();  // without checkpointing
