@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "reprise/checkpoint/candidates.h"
+#include "reprise/checkpoint/forward_pass.h"
 #include "reprise/checkpoint/simulate.h"
 
 namespace reprise::checkpoint {
@@ -96,8 +97,9 @@ std::vector<ChainStage> chain_costs(const Trace& trace, const std::vector<std::i
     all_before[i + 1] = all_before[i] + result[i].saved + result[i].output;
     outputs_before[i + 1] = outputs_before[i] + result[i].output;
   }
+  const std::size_t base = bytes_before_first_node(trace);
   const auto above_base = [&](std::size_t bytes) {
-    return static_cast<std::int64_t>(bytes) - static_cast<std::int64_t>(trace.base_bytes);
+    return static_cast<std::int64_t>(bytes) - static_cast<std::int64_t>(base);
   };
   const auto raise = [](std::int64_t& to, std::int64_t value) { to = std::max(to, value); };
   for (const Moment& moment : moments(trace, plan_of(trace, {}))) {
@@ -110,7 +112,7 @@ std::vector<ChainStage> chain_costs(const Trace& trace, const std::vector<std::i
     // The last such moment of a stage stands: the stages before it are all that is left.
     if (i > 0)
       result[i - 1].gradients_after =
-          above_base(moment.live) - all_before[i] + (result[i - 1].saves_output ? 0 : result[i - 1].output);
+          above_base(moment.after) - all_before[i] + (result[i - 1].saves_output ? 0 : result[i - 1].output);
   }
   for (const Moment& moment : moments(trace, plan_of(trace, each)))
     if (moment.event == Event::forward && moment.node < edges.back()) {

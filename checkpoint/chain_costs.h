@@ -9,7 +9,7 @@
 
 namespace reprise::checkpoint {
 
-// Bytes are above what lives before the step. "Output" is what crosses the stage's end, in a chain one buffer.
+// Bytes are above what lives when the first node runs. "Output" is what crosses the stage's end, in a chain one buffer.
 struct ChainStage {
   std::int32_t first, last;   // nodes [first, last)
   double seconds_output = 0;  // to make the output from the stage's input

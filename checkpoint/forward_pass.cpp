@@ -11,6 +11,17 @@ std::int32_t forward_nodes(const Trace& trace) {
   return nodes;
 }
 
+std::size_t bytes_before_first_node(const Trace& trace) {
+  std::size_t bytes = trace.base_bytes;
+  for (const TraceEvent& event : trace.events) {
+    if (event.kind == TraceEvent::Kind::node || event.kind == TraceEvent::Kind::backward) break;
+    const std::size_t change = trace.values[static_cast<std::size_t>(event.index)].bytes;
+    bytes += event.kind == TraceEvent::Kind::allocate ? change : 0;
+    bytes -= event.kind == TraceEvent::Kind::release ? change : 0;
+  }
+  return bytes;
+}
+
 std::vector<Crossing> crossings(const Trace& trace) {
   struct Life {
     std::int32_t made = -1, last_read = -1;

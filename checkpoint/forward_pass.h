@@ -11,6 +11,9 @@ namespace reprise::checkpoint {
 // Nodes before the first backward: the nodes that a plan's regions may hold.
 std::int32_t forward_nodes(const Trace& trace);
 
+// Live when the first node runs: what was there before the step, and what the step's code made before that, a model for one.
+std::size_t bytes_before_first_node(const Trace& trace);
+
 // What a boundary before node i would hold: buffers made before it and read at or after it.
 struct Crossing {
   std::size_t bytes = 0;

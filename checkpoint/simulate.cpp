@@ -37,16 +37,18 @@ struct Moments final : Observer, LifetimeListener {
   ~Moments() override { set_lifetime_listener(nullptr); }
   Moments(const Moments&) = delete;
   Moments& operator=(const Moments&) = delete;
-  void allocated(const Storage&) noexcept override {
+  void allocated(const Storage& storage) noexcept override {
     if (std::exchange(allocated_since, true)) return;
     memory::reset_peak(device);
+    if (!moments.empty())
+      moments.back().after =
+          memory::peak_without_data(device) - (storage.tag == memory::Tag::data ? 0 : storage.bytes);
   }
   void handle_died(const TensorImpl&) noexcept override {}
   void on(Event event, NodeId node, const Tensor*, const Tensor*) override {
     if (event != Event::forward && event != Event::replay && event != Event::backward) return;
     const std::size_t highest = memory::peak_without_data(device);
-    memory::reset_peak(device);
-    moments.push_back({event, node.i, memory::peak_without_data(device), highest});
+    moments.push_back({event, node.i, highest, highest});
     allocated_since = false;
   }
   Device device;
@@ -222,8 +224,8 @@ std::vector<Moment> moments(const Trace& trace, const Plan& plan) {
   Tape tape;
   driver.run(tape, plan, listener);
   for (Moment& moment : result) {
-    moment.live = trace.base_bytes + moment.live - before;
     moment.highest = trace.base_bytes + moment.highest - before;
+    moment.after = trace.base_bytes + moment.after - before;
   }
   return result;
 }

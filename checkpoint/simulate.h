@@ -21,12 +21,12 @@ struct Simulation {
 // inside a dry run or while a tape is recording.
 Simulation simulate(const Trace& trace, const Plan& plan);
 
-// The same step, moment by moment. `live`: after the node, before it lets go of what it alone needed; `highest`: since the first
-// allocation after the moment before.
+// The same step, moment by moment. `highest`: live bytes from the first allocation after the moment before to the node's end;
+// `after`: when the next allocation begins, so that what the node alone needed is gone.
 struct Moment {
   Event event;  // forward, replay or backward
   std::int32_t node;
-  std::size_t live, highest;
+  std::size_t highest, after;
 };
 std::vector<Moment> moments(const Trace& trace, const Plan& plan);
 

@@ -9,6 +9,7 @@
 #include "reprise/cli/network.h"
 #include "reprise/cli/optimizer.h"
 #include "reprise/cli/options.h"
+#include "reprise/cli/planning.h"
 #include "reprise/cli/process.h"
 #include "reprise/cli/profile.h"
 #include "reprise/cli/source.h"
@@ -38,7 +39,7 @@ int bench(const BenchOptions& options) {
   const ModelInput input = default_input(options.model, options.shape);
   const std::int64_t size = options.batch > 0 ? options.batch : default_batch(options.model);
   nn::Model model = make_network(options.model, options.shape, input, dtype);
-  const nn::CheckpointSetting setting = parse_checkpoint(options.checkpoint, model);
+  Checkpointing setting{parse_checkpoint(options.checkpoint, model)};
   const std::string name = options.optimizer.empty() ? default_optimizer(options.model) : options.optimizer;
   const auto optimizer = make_optimizer(
       name, model.parameters(), {.lr = 1e-3, .momentum = 0.9, .weight_decay = name == "adamw" ? 0.01 : 0.0});
@@ -49,6 +50,8 @@ int bench(const BenchOptions& options) {
                                      .samples = size,
                                      .seed = options.seed});
   const data::Batch batch = batch_in_order(source, 0, size);
+
+  setting.plan = chosen_plan(options.plan, options.checkpoint, step_of(model, {}, batch));
 
   for (int i = 0; i < kWarmUp; ++i) training_step(model, setting, *optimizer, batch, Measure::time);
   std::size_t predicted = 0;
@@ -67,7 +70,8 @@ int bench(const BenchOptions& options) {
   nlohmann::ordered_json line;
   line["model"] = options.model;
   line["dtype"] = options.dtype;
-  line["checkpoint"] = options.checkpoint;
+  line["checkpoint"] = setting.plan ? "plan" : options.checkpoint;
+  if (options.plan.budget) line["budget_bytes"] = *options.plan.budget;
   line["median_s"] = seconds[seconds.size() / 2];
   line["min_s"] = seconds.front();
   line["peak_bytes"] = figures.peak_bytes;

@@ -61,7 +61,7 @@ Record run(const CompareOptions& options, const std::string& checkpoint, const M
                      model.parameters(), {});
   Record record{.checkpoint = checkpoint};
   for (const data::Batch& batch : batches) {
-    record.last = training_step(model, setting, *optimizer, batch, Measure::bytes);
+    record.last = training_step(model, {setting}, *optimizer, batch, Measure::bytes);
     record.losses.push_back(record.last.loss);
     record.seconds.push_back(record.last.seconds);
     std::vector<std::pair<std::string, Tensor>> gradients;

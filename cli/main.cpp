@@ -9,6 +9,7 @@
 #include <new>
 #include <string>
 
+#include "reprise/checkpoint/planners.h"
 #include "reprise/cli/bytes.h"
 #include "reprise/cli/network.h"
 #include "reprise/cli/optimizer.h"
@@ -55,18 +56,39 @@ CLI::Validator not_negative() {
       "", "not negative");
 }
 
-void add_memory_limit(CLI::App& app, std::optional<std::size_t>& limit) {
+void add_size(CLI::App& app, const std::string& name, std::optional<std::size_t>& size,
+              const std::string& help) {
   app.add_option_function<std::string>(
-         "--memory-limit",
-         [&limit](const std::string& text) {
+         name,
+         [&size, name](const std::string& text) {
            try {
-             limit = parse_bytes(text);
+             size = parse_bytes(text);
            } catch (const UserError& error) {
-             throw CLI::ValidationError("--memory-limit", error.what());
+             throw CLI::ValidationError(name, error.what());
            }
          },
-         "an allocation above it fails, instead of the machine swapping: 512MiB, 2GiB or bytes")
+         help + ": 512MiB, 2GiB or bytes")
       ->type_name("SIZE");
+}
+
+void add_memory_limit(CLI::App& app, std::optional<std::size_t>& limit) {
+  add_size(app, "--memory-limit", limit, "an allocation above it fails, instead of the machine swapping");
+}
+
+void add_planner(CLI::App& app, std::string& planner) {
+  const auto names = checkpoint::planner_names();
+  app.add_option("--planner", planner, fmt::format("for --budget: {}", fmt::join(names, ", ")))
+      ->check(one_of({names.begin(), names.end()}))
+      ->type_name("NAME");
+}
+
+void add_plan_request(CLI::App& app, PlanRequest& request) {
+  app.add_option("--plan", request.file,
+                 "a plan that `reprise plan --out` has written, in place of --checkpoint")
+      ->type_name("FILE");
+  add_size(app, "--budget", request.budget,
+           "plan a step whose live bytes, weights and optimizer included, stay within it");
+  add_planner(app, request.planner);
 }
 
 CLI::Validator dataset() {
@@ -142,6 +164,7 @@ void add_train(CLI::App& root, TrainOptions& options) {
       ->type_name("TYPE");
   app.add_option("--seed", s.seed, "of weights, order and augmentation")->type_name("N");
   app.add_option("--threads", s.threads, "0: one per core")->check(at_least(0))->type_name("N");
+  add_plan_request(app, options.plan);
   add_memory_limit(app, options.memory_limit);
   app.add_option("--save", options.save,
                  "save the run here at each epoch's end, at the end of --steps and on SIGINT and SIGTERM")
@@ -173,6 +196,7 @@ void add_bench(CLI::App& root, BenchOptions& options) {
       ->type_name("N");
   app.add_option("--threads", options.threads, "0: one per core")->check(at_least(0))->type_name("N");
   app.add_option("--seed", options.seed, "of weights and input")->type_name("N");
+  add_plan_request(app, options.plan);
   app.add_flag("--profile", options.profile,
                "as many steps again: each op's share of the time and its distance from the machine's peak");
   add_memory_limit(app, options.memory_limit);
@@ -206,6 +230,33 @@ void add_compare(CLI::App& root, CompareOptions& options) {
   app.add_option("--seed", options.seed, "of weights and input")->type_name("N");
   add_memory_limit(app, options.memory_limit);
   app.add_option("--json", options.json, "write the table to this file")->type_name("FILE");
+}
+
+void add_plan(CLI::App& root, PlanCommandOptions& options) {
+  CLI::App& app = *root.add_subcommand(
+      "plan", "What a training step takes under each planner, foretold by a dry run; the model need not fit");
+  add_model(app, options.model, options.shape);
+  app.add_option("--batch", options.batch, "samples per step; 0: as `reprise models` says")
+      ->check(at_least(0))
+      ->type_name("N");
+  app.add_option("--dtype", options.dtype, "f32, bf16 (with f32 masters in the optimizer) or f64")
+      ->check(one_of({"f32", "bf16", "f64"}))
+      ->type_name("TYPE");
+  app.add_option("--optimizer", options.optimizer,
+                 "sgd (with momentum 0.9), adam or adamw; without: adamw for the GPTs, else sgd")
+      ->check(one_of(optimizer_names()))
+      ->type_name("NAME");
+  add_size(app, "--budget", options.budget,
+           "live bytes of the step, weights and optimizer included; without: half and a quarter of the "
+           "activations, and "
+           "the least");
+  add_planner(app, options.planner);
+  app.add_option("--out", options.out, "write the planner's plan for the budget to this file")
+      ->type_name("FILE");
+  app.add_option("--threads", options.threads,
+                 "of the steps that are planned, for their workspaces; 0: one per core")
+      ->check(at_least(0))
+      ->type_name("N");
 }
 
 void add_generate(CLI::App& root, GenerateOptions& options) {
@@ -286,14 +337,17 @@ int main(int argc, char** argv) {
       "  reprise compare --model resnet18                a step with and without checkpointing, bit for bit\n"
       "  reprise train --model lenet --checkpoint block  LeNet on Fashion-MNIST\n"
       "  reprise train --model gpt --data text:FILE --save DIR, then reprise generate --load DIR\n"
+      "  reprise plan --model resnet50 --budget 1GiB     how a step fits into it, and what that costs\n"
       "  reprise COMMAND --help                          a command's options");
   TrainOptions train_options;
   BenchOptions bench_options;
   CompareOptions compare_options;
   GenerateOptions generate_options;
+  PlanCommandOptions plan_options;
   add_train(root, train_options);
   add_bench(root, bench_options);
   add_compare(root, compare_options);
+  add_plan(root, plan_options);
   add_generate(root, generate_options);
   root.add_subcommand("models", "List the models");
   root.add_subcommand("devices", "List the devices, and say why one cannot be used");
@@ -309,6 +363,7 @@ int main(int argc, char** argv) {
     if (root.got_subcommand("train")) return run_train(*root.get_subcommand("train"), train_options);
     if (root.got_subcommand("bench")) return bench(bench_options);
     if (root.got_subcommand("compare")) return compare(compare_options);
+    if (root.got_subcommand("plan")) return plan(plan_options);
     if (root.got_subcommand("generate")) return generate(generate_options);
     if (root.got_subcommand("devices")) return list_devices();
     return list_models();

@@ -20,6 +20,13 @@ struct ModelShape {
   double dropout = 0;
 };
 
+// A plan for a run's steps: from a file, or for a budget in bytes.
+struct PlanRequest {
+  std::string file;
+  std::optional<std::size_t> budget;
+  std::string planner = "auto";
+};
+
 // Of a training run: what a saved run is resumed with.
 struct TrainSettings : ModelShape {
   std::string model = "lenet";
@@ -50,7 +57,8 @@ struct TrainOptions {
   std::string data_dir = "/usr/share/datasets/fashion-mnist";
   std::optional<std::size_t> memory_limit;  // bytes
   std::string save, resume, json;           // empty: not asked for
-  std::int64_t steps = 0;                   // of this run; 0: all
+  PlanRequest plan;
+  std::int64_t steps = 0;  // of this run; 0: all
   // The settings that were given on the command line, by name: the others of a resumed run are those it was saved with.
   std::vector<std::string> given;
 };
@@ -65,6 +73,7 @@ struct BenchOptions {
   std::int64_t steps = 7;
   std::uint64_t seed = 0;
   int threads = 2;
+  PlanRequest plan;
   bool profile = false;
   std::optional<std::size_t> memory_limit;
 };
@@ -85,6 +94,18 @@ struct CompareOptions {
   std::string json;
 };
 
+struct PlanCommandOptions {
+  std::string model = "resnet50";
+  ModelShape shape;
+  std::int64_t batch = 0;  // 0: the model's own
+  std::string dtype = "f32";
+  std::string optimizer = {};  // empty: the model's own
+  std::optional<std::size_t> budget;
+  std::string planner = "auto";
+  std::string out;  // empty: not asked for
+  int threads = 2;
+};
+
 struct GenerateOptions {
   std::string load;         // folder of a saved run
   std::string prompt = {};  // empty: begin at a line's beginning
@@ -99,6 +120,7 @@ struct GenerateOptions {
 int train(TrainOptions options);
 int bench(const BenchOptions& options);
 int compare(const CompareOptions& options);
+int plan(const PlanCommandOptions& options);
 int generate(const GenerateOptions& options);
 int list_devices();
 int list_models();

@@ -15,6 +15,7 @@
 #include "reprise/cli/network.h"
 #include "reprise/cli/optimizer.h"
 #include "reprise/cli/options.h"
+#include "reprise/cli/planning.h"
 #include "reprise/cli/process.h"
 #include "reprise/cli/progress.h"
 #include "reprise/cli/run_state.h"
@@ -107,7 +108,7 @@ class Training {
                                      .crop_padding = settings_.augment ? 2 : 0,
                                      .fill = train_.fill}}),
         model_(make_seeded()),
-        checkpoint_(parse_checkpoint(settings_.checkpoint, model_)),
+        checkpointing_{parse_checkpoint(settings_.checkpoint, model_)},
         optimizer_(make_optimizer(
             settings_.optimizer, model_.parameters(),
             {.lr = settings_.lr, .momentum = settings_.momentum, .weight_decay = settings_.weight_decay})) {
@@ -145,6 +146,7 @@ class Training {
 
   bool steps_are_done() const { return options_.steps > 0 && steps_run_ >= options_.steps; }
   bool stopping() const { return steps_are_done() || Interrupts::signal() != 0; }
+  void plan();          // what --plan or --budget asks for
   void passage();       // the batches of the epoch that are left, or up to a stop
   void validate();      // where --validate-every asks for it
   void finish_epoch();  // accuracy or validation loss, results
@@ -159,7 +161,7 @@ class Training {
   const Source train_, test_;
   const data::Loader<Source> loader_;
   nn::Model model_;
-  const nn::CheckpointSetting checkpoint_;
+  Checkpointing checkpointing_;
   const std::unique_ptr<optim::Optimizer> optimizer_;
   RunPosition position_;
 
@@ -169,6 +171,21 @@ class Training {
   double seconds_run_ = 0;
   Clock::time_point start_ = Clock::now();
 };
+
+void Training::plan() {
+  std::vector<std::int64_t> samples{settings_.batch}, targets{settings_.batch};
+  for (const std::int64_t extent : train_.sample.extents()) samples.push_back(extent);
+  if (predicts_tokens()) targets = samples;
+  data::Batch batch;
+  {
+    const memory::TagScope data(memory::Tag::data);
+    batch = {Tensor::zeros(samples, {.dtype = train_.dtype}), Tensor::zeros(targets, {.dtype = DType::i64})};
+  }
+  checkpointing_.plan = chosen_plan(options_.plan, settings_.checkpoint, step_of(model_, {}, batch));
+  if (checkpointing_.plan)
+    fmt::print("plan: peak {} (predicted), {} nodes run again in a step\n",
+               megabytes(checkpointing_.plan->predicted_peak()), checkpointing_.plan->replays());
+}
 
 void Training::passage() {
   model_.train();
@@ -181,7 +198,7 @@ void Training::passage() {
     optimizer_->set_lr(learning_rate(
         settings_.schedule, position_.step,
         {.lr = settings_.lr, .warmup = settings_.warmup, .steps = settings_.epochs * loader_.batches()}));
-    const StepFigures figures = training_step(model_, checkpoint_, *optimizer_, {x, y}, Measure::time);
+    const StepFigures figures = training_step(model_, checkpointing_, *optimizer_, {x, y}, Measure::time);
     position_.loss_sum += figures.loss;
     ++position_.batch;
     ++position_.step;
@@ -270,6 +287,7 @@ void Training::write_json(const std::string& ended) const {
 }
 
 int Training::run() {
+  plan();
   const Interrupts interrupts;
   memory::reset_peak(Device::cpu());
   if (position_.epoch >= settings_.epochs)

@@ -9,7 +9,14 @@
 
 namespace reprise::cli {
 
-StepFigures training_step(nn::Model& model, nn::CheckpointSetting setting, optim::Optimizer& optimizer,
+checkpoint::Step step_of(nn::Model& model, nn::CheckpointSetting setting, const data::Batch& batch) {
+  return [&model, setting, &batch](Tape& tape) {
+    const Tensor loss = cross_entropy(model(batch.inputs, setting), batch.targets);
+    tape.backward(loss);
+  };
+}
+
+StepFigures training_step(nn::Model& model, const Checkpointing& checkpointing, optim::Optimizer& optimizer,
                           const data::Batch& batch, Measure measure) {
   const Device cpu = Device::cpu();
   StepFigures figures;
@@ -18,8 +25,8 @@ StepFigures training_step(nn::Model& model, nn::CheckpointSetting setting, optim
   optimizer.zero_grad();
   figures.base_bytes = memory::live(cpu);
   {
-    Tape tape;
-    const Tensor loss = cross_entropy(model(batch.inputs, setting), batch.targets);
+    Tape tape({.plan = checkpointing.plan});
+    const Tensor loss = cross_entropy(model(batch.inputs, checkpointing.setting), batch.targets);
     tape.backward(loss);
     figures.replayed_nodes = tape.replays();
     if (!is_dry_run()) figures.loss = loss.item();

@@ -3,8 +3,11 @@
 #include <cstddef>
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 
+#include "reprise/autograd/plan.h"
+#include "reprise/checkpoint/trace.h"
 #include "reprise/data/dataset.h"
 #include "reprise/nn/models.h"
 #include "reprise/optim/optimizer.h"
@@ -22,10 +25,19 @@ struct StepFigures {
   std::size_t peak_activation_bytes() const { return peak_bytes - base_bytes; }
 };
 
+// A plan wins over a setting.
+struct Checkpointing {
+  nn::CheckpointSetting setting = {};
+  std::optional<Plan> plan = {};
+};
+
+// Forward, loss (cross-entropy) and backward: what a plan is made for. Model and batch must outlive it.
+checkpoint::Step step_of(nn::Model& model, nn::CheckpointSetting setting, const data::Batch& batch);
+
 // zero_grad, forward, loss (cross-entropy), backward, optimizer. Resets the meter's peak at the start when asked to
 // measure; else the byte figures are zero.
 enum class Measure { time, bytes };
-StepFigures training_step(nn::Model& model, nn::CheckpointSetting setting, optim::Optimizer& optimizer,
+StepFigures training_step(nn::Model& model, const Checkpointing& checkpointing, optim::Optimizer& optimizer,
                           const data::Batch& batch, Measure measure);
 
 }  // namespace reprise::cli

@@ -1,0 +1,167 @@
+// `reprise plan`: what a training step takes under each planner, foretold by a dry run; the model need not fit.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "reprise/autograd/op.h"
+#include "reprise/checkpoint/planners.h"
+#include "reprise/checkpoint/simulate.h"
+#include "reprise/cli/bytes.h"
+#include "reprise/cli/network.h"
+#include "reprise/cli/optimizer.h"
+#include "reprise/cli/options.h"
+#include "reprise/cli/training_step.h"
+#include "reprise/core/memory.h"
+#include "reprise/core/parallel.h"
+#include "reprise/core/random.h"
+
+namespace reprise::cli {
+namespace {
+
+// Model, optimizer and batch are made inside the dry run.
+struct Dry {
+  nn::Model model;
+  std::unique_ptr<optim::Optimizer> optimizer;
+  data::Batch batch;
+};
+
+Dry make_dry(const PlanCommandOptions& options, const ModelInput& input, std::int64_t batch) {
+  const NoGrad no_grad;
+  manual_seed(0);
+  nn::Model model = make_network(options.model, options.shape, input, parse_dtype(options.dtype));
+  const std::string name = options.optimizer.empty() ? default_optimizer(options.model) : options.optimizer;
+  auto optimizer = make_optimizer(
+      name, model.parameters(), {.lr = 1e-3, .momentum = 0.9, .weight_decay = name == "adamw" ? 0.01 : 0.0});
+  const memory::TagScope data(memory::Tag::data);
+  std::vector<std::int64_t> samples{batch}, targets{batch};
+  for (const std::int64_t extent : input.sample.extents()) samples.push_back(extent);
+  if (input.dtype == DType::i64) targets = samples;
+  return {std::move(model),
+          std::move(optimizer),
+          {Tensor::zeros(samples, {.dtype = input.dtype}), Tensor::zeros(targets, {.dtype = DType::i64})}};
+}
+
+struct Traced {
+  Trace trace;
+  std::size_t base = 0;  // parameters, buffers and optimizer state
+};
+
+Traced trace_step(const PlanCommandOptions& options, const ModelInput& input, std::int64_t batch) {
+  Traced traced;
+  traced.trace = checkpoint::trace([&](Tape& tape) {
+    const std::size_t before = memory::peak_without_data(Device::cpu());
+    Dry dry = make_dry(options, input, batch);
+    memory::reset_peak(Device::cpu());
+    traced.base = memory::peak_without_data(Device::cpu()) - before;
+    step_of(dry.model, {}, dry.batch)(tape);
+  });
+  return traced;
+}
+
+double forward_flops(const Trace& trace) {
+  double flops = 0;
+  for (const TraceEvent& event : trace.events) {
+    if (event.kind == TraceEvent::Kind::backward) break;
+    if (event.kind == TraceEvent::Kind::node)
+      flops += trace.nodes[static_cast<std::size_t>(event.index)].flops;
+  }
+  return flops;
+}
+
+// Does any plan of the planner fit?
+bool fits(const PlanCommandOptions& options, const ModelInput& input, std::int64_t batch) {
+  const Traced traced = trace_step(options, input, batch);
+  const Plan plan = checkpoint::planner_by_name(options.planner)(traced.trace, {.budget = *options.budget});
+  return plan.predicted_peak() <= *options.budget;
+}
+
+// Doubling from 1, then halving; 0: not even one sample fits.
+std::int64_t largest_batch(const std::function<bool(std::int64_t)>& fitting) {
+  if (!fitting(1)) return 0;
+  std::int64_t good = 1, bad = 2;
+  while (fitting(bad)) {
+    good = bad;
+    bad *= 2;
+  }
+  while (bad - good > std::max<std::int64_t>(1, good / 64)) {
+    const std::int64_t middle = (good + bad) / 2;
+    (fitting(middle) ? good : bad) = middle;
+  }
+  return good;
+}
+
+}  // namespace
+
+int plan(const PlanCommandOptions& options) {
+  const auto start = std::chrono::steady_clock::now();
+  if (options.threads > 0) set_num_threads(options.threads);
+  const ModelInput input = default_input(options.model, options.shape);
+  const std::int64_t batch = options.batch > 0 ? options.batch : default_batch(options.model);
+  const Traced traced = trace_step(options, input, batch);
+  const Trace& trace = traced.trace;
+  const checkpoint::Simulation all = checkpoint::simulate(trace, checkpoint::PlanBuilder(trace).finish());
+  const std::size_t activations = all.peak_bytes - traced.base;
+  const double flops = forward_flops(trace);
+
+  fmt::print("{}, batch {}, {}: {} nodes, parameters and optimizer {}, keeping everything {}\n",
+             options.model, batch, options.dtype, trace.nodes.size(), megabytes(traced.base),
+             megabytes(all.peak_bytes));
+  fmt::print("{:10} {:>12} {:>12} {:>12} {:>8} {:>9} {:>12}\n", "planner", "budget", "peak", "activations",
+             "share", "replays", "extra flops");
+  const auto row = [&](std::string_view name, std::size_t budget, const checkpoint::Simulation& s) {
+    const std::size_t own = s.peak_bytes - traced.base;
+    fmt::print("{:10} {:>12} {:>12} {:>12} {:>8.3f} {:>9} {:>11.1f}%{}\n", name,
+               budget ? megabytes(budget) : "-", megabytes(s.peak_bytes), megabytes(own),
+               static_cast<double>(own) / static_cast<double>(activations), s.replays,
+               flops > 0 ? 100 * s.recomputed_flops / flops : 0.0,
+               budget && s.peak_bytes > budget ? "  does not fit" : "");
+  };
+  row("none", 0, all);
+  std::optional<Plan> chosen;
+  std::size_t least = all.peak_bytes;
+  const std::vector<std::size_t> budgets =
+      options.budget
+          ? std::vector<std::size_t>{*options.budget}
+          : std::vector<std::size_t>{traced.base + activations / 2, traced.base + activations / 4, 1};
+  for (const std::size_t budget : budgets)
+    for (const std::string_view name : checkpoint::planner_names()) {
+      if (options.planner != "auto" && options.planner != name) continue;
+      Plan made = checkpoint::planner_by_name(name)(trace, {.budget = budget});
+      const checkpoint::Simulation simulation = checkpoint::simulate(trace, made);
+      row(name, budget == 1 ? 0 : budget, simulation);
+      least = std::min(least, simulation.peak_bytes);
+      if (name == options.planner && (budget != 1 || !chosen)) chosen = std::move(made);
+    }
+  fmt::print(
+      "extra flops: of one forward pass; share: of the activations without checkpointing; planned in {:.1f} "
+      "s\n",
+      std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
+  if (!options.budget) {
+    if (!options.out.empty()) throw UsageError("--out needs a --budget: which of these plans is wanted?");
+    return 0;
+  }
+  const std::int64_t planned = largest_batch([&](std::int64_t n) { return fits(options, input, n); });
+  const std::int64_t unplanned = largest_batch([&](std::int64_t n) {
+    const Traced other = trace_step(options, input, n);
+    return checkpoint::simulate(other.trace, checkpoint::PlanBuilder(other.trace).finish()).peak_bytes <=
+           *options.budget;
+  });
+  fmt::print("largest batch within {}: {} with a plan, {} keeping everything\n", megabytes(*options.budget),
+             planned, unplanned);
+  if (chosen->predicted_peak() > *options.budget)
+    throw UserError(fmt::format("no plan fits {} bytes: the least is {}", *options.budget, least));
+  if (!options.out.empty()) {
+    chosen->save(options.out);
+    fmt::print("wrote {}\n", options.out);
+  }
+  return 0;
+}
+
+}  // namespace reprise::cli
