@@ -68,14 +68,14 @@ HWY_INLINE void product_block(std::int64_t depth, Elements a, Rows<const float> 
 template <int R, int C, bool kPart>
 HWY_INLINE void product_columns(std::int64_t rows, std::int64_t depth, Elements a, Rows<const float> b,
                                 Rows<float> y, bool add, std::int64_t last) {
-  const auto step = [&](std::int64_t count) {
-    rows -= count;
-    a.data += count * a.row;
-    y.data += count * y.row;
+  std::int64_t i = 0;
+  const auto from_row = [&i](auto matrix) {
+    matrix.data += i * matrix.row;
+    return matrix;
   };
-  for (; rows >= R; step(R)) product_block<R, C, kPart>(depth, a, b, y, add, last);
-  for (; rows >= 4; step(4)) product_block<4, C, kPart>(depth, a, b, y, add, last);
-  for (; rows >= 1; step(1)) product_block<1, C, kPart>(depth, a, b, y, add, last);
+  for (; i + R <= rows; i += R) product_block<R, C, kPart>(depth, from_row(a), b, from_row(y), add, last);
+  for (; i + 4 <= rows; i += 4) product_block<4, C, kPart>(depth, from_row(a), b, from_row(y), add, last);
+  for (; i < rows; ++i) product_block<1, C, kPart>(depth, from_row(a), b, from_row(y), add, last);
 }
 
 // y = a b, or y += a b: a [rows, depth], b [depth, columns], y [rows, columns]. Each element is the sum over `depth` in

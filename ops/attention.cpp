@@ -106,7 +106,6 @@ struct Attention final : KernelOp<AttentionArgs> {
   std::vector<ValueInfo> infer(std::span<const ValueInfo> in) const override {
     const ValueInfo& q = in[0];
     require_floating(name(), q);
-    for (std::size_t i = 1; i < in.size(); ++i) require_same_device(name(), q, in[i]);
     if (form.packed)
       require_packed(q.shape);
     else

@@ -27,7 +27,6 @@ void require_channels(const char* op, std::span<const ValueInfo> in) {
     throw UserError(fmt::format("{}: x {} must be [.., channels]", op, to_string(x.shape)));
   static constexpr const char* kNames[] = {"x", "weight", "bias", "mean", "variance"};
   for (std::size_t i = 1; i < in.size(); ++i) {
-    require_same_device(op, x, in[i]);
     if (in[i].dtype != x.dtype && in[i].dtype != statistics_dtype(x.dtype))
       throw UserError(fmt::format("{}: {} is {} but x is {}: convert one with .to(DType)", op, kNames[i],
                                   to_string(in[i].dtype), to_string(x.dtype)));
@@ -105,7 +104,6 @@ struct BatchNorm final : KernelOp<BatchNormArgs> {
     require_channels(name_of(then), in.first(3));
     const Shape& x = in[0].shape;
     if (then == Then::add_relu) {
-      require_same_device(name_of(then), in[0], in[3]);
       require_same_dtype(name_of(then), in[0], in[3]);
       require_same_shape(name_of(then), in[0], in[3]);
     }

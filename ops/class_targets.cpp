@@ -8,7 +8,6 @@ namespace reprise {
 
 void require_class_targets(const char* op, const ValueInfo& scores, const ValueInfo& targets) {
   require_floating(op, scores);
-  require_same_device(op, scores, targets);
   if (targets.dtype != DType::i64)
     throw UserError(
         fmt::format("{}: targets are {} but must be i64 class numbers: convert with .to(DType::i64)", op,

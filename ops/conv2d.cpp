@@ -71,7 +71,7 @@ struct Conv2d final : KernelOp<Conv2dArgs> {
 
   std::string attributes() const override { return describe(options); }
   std::vector<ValueInfo> infer(std::span<const ValueInfo> in) const override {
-    for (std::size_t i = 1; i < in.size(); ++i) require_same_kind("conv2d", in[0], in[i]);
+    for (std::size_t i = 1; i < in.size(); ++i) require_same_dtype("conv2d", in[0], in[i]);
     require_floating("conv2d", in[0]);
     const Shape y = output_shape("conv2d", in[0].shape, in[1].shape, options);
     if (in.size() == 3 && !(in[2].shape == Shape({y[3]})))
@@ -116,7 +116,7 @@ struct Conv2dBackwardInput final : KernelOp<Conv2dBackwardInputArgs> {
 
   std::string attributes() const override { return describe(options) + " input=" + to_string(input); }
   std::vector<ValueInfo> infer(std::span<const ValueInfo> in) const override {
-    require_same_kind("conv2d_backward_input", in[0], in[1]);
+    require_same_dtype("conv2d_backward_input", in[0], in[1]);
     require_floating("conv2d_backward_input", in[0]);
     require_gradient_shape("conv2d_backward_input", in[0].shape,
                            output_shape("conv2d_backward_input", input, in[1].shape, options));
@@ -162,7 +162,7 @@ struct Conv2dBackwardWeight final : KernelOp<Conv2dBackwardWeightArgs> {
     return {dy[3], kernel_size.h, kernel_size.w, x[3] / options.groups};
   }
   std::vector<ValueInfo> infer(std::span<const ValueInfo> in) const override {
-    require_same_kind("conv2d_backward_weight", in[0], in[1]);
+    require_same_dtype("conv2d_backward_weight", in[0], in[1]);
     require_floating("conv2d_backward_weight", in[0]);
     const Shape weight = weight_shape(in[0].shape, in[1].shape);
     require_gradient_shape("conv2d_backward_weight", in[0].shape,

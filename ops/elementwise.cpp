@@ -55,24 +55,13 @@ void require_same_dtype(std::string_view op, const ValueInfo& a, const ValueInfo
                                 to_string(a.dtype), to_string(b.dtype)));
 }
 
-void require_same_device(std::string_view op, const ValueInfo& a, const ValueInfo& b) {
-  if (a.device != b.device)
-    throw UserError(fmt::format("{}: devices {} and {} differ: move one with .to(Device)", op,
-                                to_string(a.device), to_string(b.device)));
-}
-
 void require_same_shape(std::string_view op, const ValueInfo& a, const ValueInfo& b) {
   if (!(a.shape == b.shape))
     throw UserError(fmt::format("{}: shapes {} and {} differ", op, to_string(a.shape), to_string(b.shape)));
 }
 
-void require_same_kind(std::string_view op, const ValueInfo& a, const ValueInfo& b) {
-  require_same_device(op, a, b);
-  require_same_dtype(op, a, b);
-}
-
 void require_alike(std::string_view op, const ValueInfo& a, const ValueInfo& b) {
-  require_same_kind(op, a, b);
+  require_same_dtype(op, a, b);
   require_same_shape(op, a, b);
 }
 
@@ -106,7 +95,7 @@ double ScalarOp::flops(std::span<const ValueInfo> in) const {
 }
 
 std::vector<ValueInfo> BinaryOp::infer(std::span<const ValueInfo> in) const {
-  require_same_kind(name(), in[0], in[1]);
+  require_same_dtype(name(), in[0], in[1]);
   require_operands(name(), in[0], operands_);
   return {{broadcast_shapes(name(), in[0].shape, in[1].shape), in[0].dtype, in[0].device}};
 }

@@ -38,13 +38,11 @@ struct GradientArgs {
 Shape broadcast_shapes(std::string_view op, const Shape& a, const Shape& b);
 
 // UserErrors that name the op: "exp: dtype i64 carries no fractions: convert with .to(DType::f32)",
-// "add: dtypes f32 and f64 differ: convert one with .to(DType)", "add: devices cpu and cuda:0 differ: ...".
+// "add: dtypes f32 and f64 differ: convert one with .to(DType)". That devices agree is checked where an op is recorded.
 void require_floating(std::string_view op, const ValueInfo& x);
 void require_same_dtype(std::string_view op, const ValueInfo& a, const ValueInfo& b);
-void require_same_device(std::string_view op, const ValueInfo& a, const ValueInfo& b);
 void require_same_shape(std::string_view op, const ValueInfo& a, const ValueInfo& b);
-void require_same_kind(std::string_view op, const ValueInfo& a, const ValueInfo& b);  // device and dtype
-void require_alike(std::string_view op, const ValueInfo& a, const ValueInfo& b);      // and shape
+void require_alike(std::string_view op, const ValueInfo& a, const ValueInfo& b);  // dtype and shape
 
 enum class Operands { floating, numbers, any };  // numbers: i32 and i64 too
 

@@ -26,7 +26,6 @@ struct Embedding final : KernelOp<EmbeddingArgs> {
   std::vector<ValueInfo> infer(std::span<const ValueInfo> in) const override {
     const ValueInfo &ids = in[0], &w = in[1];
     require_ids("embedding", ids);
-    require_same_device("embedding", ids, w);
     require_floating("embedding", w);
     if (w.shape.rank() != 2)
       throw UserError(fmt::format("embedding: w {} must be [vocabulary, width]", to_string(w.shape)));

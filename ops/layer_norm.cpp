@@ -58,7 +58,6 @@ struct LayerNorm final : KernelOp<LayerNormArgs> {
       throw UserError(
           fmt::format("layer_norm: x {} must be [.., width] with width at least 1", to_string(x.shape)));
     for (std::size_t i : {1U, 2U}) {
-      require_same_device("layer_norm", x, in[i]);
       if (in[i].dtype != x.dtype && in[i].dtype != statistics_dtype(x.dtype))
         throw UserError(fmt::format("layer_norm: {} is {} but x is {}: convert one with .to(DType)",
                                     i == 1 ? "weight" : "bias", to_string(in[i].dtype), to_string(x.dtype)));

@@ -24,7 +24,7 @@ struct Linear final : KernelOp<LinearArgs> {
 
   std::vector<ValueInfo> infer(std::span<const ValueInfo> in) const override {
     const ValueInfo &x = in[0], &w = in[1];
-    for (std::size_t i = 1; i < in.size(); ++i) require_same_kind("linear", x, in[i]);
+    for (std::size_t i = 1; i < in.size(); ++i) require_same_dtype("linear", x, in[i]);
     require_floating("linear", x);
     if (x.shape.rank() < 1 || w.shape.rank() != 2 || x.shape[-1] != w.shape[1])
       throw UserError(
@@ -58,7 +58,7 @@ struct LinearBackwardWeight final : KernelOp<LinearBackwardWeightArgs> {
 
   std::vector<ValueInfo> infer(std::span<const ValueInfo> in) const override {
     const ValueInfo &dy = in[0], &x = in[1];
-    require_same_kind("linear_backward_weight", dy, x);
+    require_same_dtype("linear_backward_weight", dy, x);
     require_floating("linear_backward_weight", dy);
     if (dy.shape.rank() < 1 || x.shape.rank() < 1 ||
         dy.shape.without(-1).numel() != x.shape.without(-1).numel())

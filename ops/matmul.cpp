@@ -65,7 +65,7 @@ struct Matmul final : KernelOp<MatmulArgs> {
     return fmt::format("transpose_a={} transpose_b={}", transpose_a, transpose_b);
   }
   std::vector<ValueInfo> infer(std::span<const ValueInfo> in) const override {
-    require_same_kind("matmul", in[0], in[1]);
+    require_same_dtype("matmul", in[0], in[1]);
     require_floating("matmul", in[0]);
     const Shape &a = in[0].shape, &b = in[1].shape;
     arrange(a, b, transpose_a, transpose_b);  // for its errors

@@ -52,7 +52,6 @@ struct RmsNorm final : KernelOp<RmsNormArgs> {
     if (x.shape.rank() < 1 || x.shape[-1] < 1)
       throw UserError(
           fmt::format("rms_norm: x {} must be [.., width] with width at least 1", to_string(x.shape)));
-    require_same_device("rms_norm", x, weight);
     if (weight.dtype != x.dtype && weight.dtype != statistics_dtype(x.dtype))
       throw UserError(fmt::format("rms_norm: weight is {} but x is {}: convert one with .to(DType)",
                                   to_string(weight.dtype), to_string(x.dtype)));

@@ -17,8 +17,7 @@ struct Where final : Op {
       throw UserError(
           fmt::format("where: the condition is {}, not bool: compare, or convert with .to(DType::boolean)",
                       to_string(in[0].dtype)));
-    require_same_device("where", in[0], in[1]);
-    require_same_kind("where", in[1], in[2]);
+    require_same_dtype("where", in[1], in[2]);
     const Shape both = broadcast_shapes("where", in[1].shape, in[2].shape);
     return {{broadcast_shapes("where", in[0].shape, both), in[1].dtype, in[1].device}};
   }
