@@ -11,6 +11,7 @@
 #include <limits>
 
 #include "reprise/core/parallel.h"
+#include "reprise/cpu/plain/target_count.h"
 #include "reprise/cpu/vector_math.h"
 #include "reprise/ops/cross_entropy.h"
 
@@ -19,12 +20,6 @@ namespace reprise::cpu::HWY_NAMESPACE {
 
 inline constexpr std::int64_t kChunk = 64;       // positions whose losses are summed one after another
 inline constexpr std::int64_t kElements = 8192;  // logits worth a thread
-
-HWY_INLINE std::int64_t count_of(const ConstView& targets, std::int64_t ignore_index) {
-  const auto* values = targets.as<std::int64_t>();
-  const std::int64_t positions = targets.info->shape.numel();
-  return positions - std::count(values, values + positions, ignore_index);
-}
 
 template <class T>
 HWY_INLINE float highest_of(const T* x, std::int64_t count) {

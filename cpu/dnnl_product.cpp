@@ -23,9 +23,15 @@ std::shared_ptr<const DnnlPrimitive> make(const Product& product) {
   const dnnl::memory::desc bias(product.batch == 1 ? Dims{1, product.n} : Dims{1, 1, product.n},
                                 dnnl_type(product.dtype),
                                 product.batch == 1 ? Dims{product.n, 1} : Dims{product.n, product.n, 1});
+  dnnl::primitive_attr attributes = dnnl_attributes();
+  if (product.accumulate) {
+    dnnl::post_ops after;
+    after.append_sum();
+    attributes.set_post_ops(after);
+  }
   const DnnlThreads threads;
   dnnl::matmul::primitive_desc description(
-      product.bias ? dnnl::matmul::desc(a, b, bias, y) : dnnl::matmul::desc(a, b, y), dnnl_attributes(),
+      product.bias ? dnnl::matmul::desc(a, b, bias, y) : dnnl::matmul::desc(a, b, y), attributes,
       dnnl_engine(), /*allow_empty=*/true);
   if (!description || is_reference(description.impl_info_str())) return nullptr;
   std::vector<DnnlPrimitive::Argument> arguments = {{DNNL_ARG_SRC, a}, {DNNL_ARG_WEIGHTS, b}};
@@ -49,7 +55,8 @@ std::shared_ptr<const DnnlPrimitive> product_primitive(const Product& p) {
                             p.one_a,
                             p.one_b,
                             static_cast<std::int64_t>(p.dtype),
-                            static_cast<std::int64_t>(p.result)};
+                            static_cast<std::int64_t>(p.result),
+                            p.accumulate};
   return cached_primitive<DnnlPrimitive>(key, [&] { return make(p); });
 }
 

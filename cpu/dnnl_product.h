@@ -1,5 +1,5 @@
 #pragma once
-// y = op(a) op(b) + bias: the matrix product as a oneDNN primitive. Operands are contiguous and row-major; op transposes
+// y = op(a) op(b) + bias, or y += op(a) op(b): the matrix product as a oneDNN primitive. Operands are contiguous and row-major; op transposes
 // where the flag says so, in the descriptor only.
 #include <cstdint>
 #include <memory>
@@ -16,6 +16,7 @@ struct Product {
   bool one_a = false, one_b = false;  // the same a (b) for each
   DType dtype = DType::f32;           // of a, b and bias
   DType result = DType::f32;          // of y
+  bool accumulate = false;            // added to what y holds
 };
 
 // In f32, or in bf16 into bf16 or f32; arguments: a, b, bias where there is one, y. Null where oneDNN has nothing faster

@@ -20,6 +20,7 @@ void fill_fast_kernels() {
   fill_fast_glu();
   fill_fast_layer_norm();
   fill_fast_linear();
+  fill_fast_linear_cross_entropy();
   fill_fast_matmul();
   fill_fast_max_pool2d();
   fill_fast_rms_norm();

@@ -15,6 +15,7 @@ void fill_fast_dropout();
 void fill_fast_glu();
 void fill_fast_layer_norm();
 void fill_fast_linear();
+void fill_fast_linear_cross_entropy();
 void fill_fast_matmul();
 void fill_fast_max_pool2d();
 void fill_fast_rms_norm();

@@ -29,4 +29,9 @@ void require_in_range(const char* op, const char* what, const ConstView& numbers
           fmt::format("{}: {} {} at position {} is not in [0, {})", op, what, values[i], i, count));
 }
 
+void require_label_smoothing(const char* op, double label_smoothing) {
+  if (!(label_smoothing >= 0 && label_smoothing <= 1))
+    throw UserError(fmt::format("{}: label_smoothing {} is not in [0, 1]", op, label_smoothing));
+}
+
 }  // namespace reprise

@@ -15,4 +15,7 @@ void require_class_targets(const char* op, const ValueInfo& scores, const ValueI
 void require_in_range(const char* op, const char* what, const ConstView& numbers, std::int64_t count,
                       const std::int64_t* ignored);
 
+// UserError unless it is in [0, 1].
+void require_label_smoothing(const char* op, double label_smoothing);
+
 }  // namespace reprise

@@ -14,17 +14,13 @@ constinit KernelSlot<CrossEntropyBackwardArgs> cross_entropy_backward_slot{"cros
 
 namespace {
 
-std::string describe(const CrossEntropyOptions& options) {
-  return fmt::format("ignore_index={} label_smoothing={}", options.ignore_index, options.label_smoothing);
-}
-
 // Inputs dloss, logits, targets, lse; output dlogits.
 struct CrossEntropyBackward final : KernelOp<CrossEntropyBackwardArgs> {
   CrossEntropyOptions options;
   explicit CrossEntropyBackward(CrossEntropyOptions o)
       : KernelOp("cross_entropy_backward", cross_entropy_backward_slot, 1), options(o) {}
 
-  std::string attributes() const override { return describe(options); }
+  std::string attributes() const override { return to_string(options); }
   std::vector<ValueInfo> infer(std::span<const ValueInfo> in) const override { return {in[1]}; }
   CrossEntropyBackwardArgs args(std::span<const ConstView> in, std::span<const View> out) const override {
     return {in[0], in[1], in[2], in[3], out[0], options};
@@ -39,12 +35,10 @@ struct CrossEntropy final : KernelOp<CrossEntropyArgs> {
   CrossEntropyOptions options;
   explicit CrossEntropy(CrossEntropyOptions o) : KernelOp("cross_entropy", cross_entropy_slot), options(o) {}
 
-  std::string attributes() const override { return describe(options); }
+  std::string attributes() const override { return to_string(options); }
   std::vector<ValueInfo> infer(std::span<const ValueInfo> in) const override {
     require_class_targets("cross_entropy", in[0], in[1]);
-    if (!(options.label_smoothing >= 0 && options.label_smoothing <= 1))
-      throw UserError(
-          fmt::format("cross_entropy: label_smoothing {} is not in [0, 1]", options.label_smoothing));
+    require_label_smoothing("cross_entropy", options.label_smoothing);
     const DType dtype = statistics_dtype(in[0].dtype);
     return {{Shape(), dtype, in[0].device}, {in[1].shape, dtype, in[0].device}};
   }
@@ -70,6 +64,10 @@ struct CrossEntropy final : KernelOp<CrossEntropyArgs> {
 };
 
 }  // namespace
+
+std::string to_string(const CrossEntropyOptions& options) {
+  return fmt::format("ignore_index={} label_smoothing={}", options.ignore_index, options.label_smoothing);
+}
 
 Tensor cross_entropy(Tensor logits, Tensor targets, CrossEntropyOptions options) {
   return record(CrossEntropy(options), std::move(logits), std::move(targets));

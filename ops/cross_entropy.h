@@ -8,6 +8,7 @@
 // logits, targets, lse. UserError for a target out of range, naming its place; the gradient op has no
 // gradient.
 #include <cstdint>
+#include <string>
 
 #include "reprise/core/kernel_slot.h"
 #include "reprise/core/tensor.h"
@@ -18,6 +19,7 @@ struct CrossEntropyOptions {
   std::int64_t ignore_index = -100;
   double label_smoothing = 0.0;
 };
+std::string to_string(const CrossEntropyOptions& options);
 Tensor cross_entropy(Tensor logits, Tensor targets, CrossEntropyOptions options = {});
 
 // All by the logits' dtype. Targets have been checked; positions = targets.numel.

@@ -25,6 +25,7 @@
 #include "reprise/ops/layer_norm.h"
 #include "reprise/ops/leaky_relu.h"
 #include "reprise/ops/linear.h"
+#include "reprise/ops/linear_cross_entropy.h"
 #include "reprise/ops/log.h"
 #include "reprise/ops/matmul.h"
 #include "reprise/ops/max.h"

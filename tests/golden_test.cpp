@@ -86,6 +86,9 @@ const std::map<std::string, Function>& functions() {
       {"attention grouped queries, scale",
        with([](In in) { return attention(in[0], in[1], in[2], {.scale = 0.7}); })},
       {"attention_qkv causal", with([](In in) { return attention_qkv(in[0], {.causal = true}); })},
+      {"linear_cross_entropy", with([](In in) {
+         return linear_cross_entropy(in[0], in[1], in[2], {.ignore_index = -1, .label_smoothing = 0.1});
+       })},
       {"matmul broadcast", with([](In in) { return matmul(in[0], in[1]); })},
   };
   return all;

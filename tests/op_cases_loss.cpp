@@ -24,6 +24,18 @@ Values cross_entropy_formula(const std::vector<Values>& in, double ignored, doub
   return {total / count};
 }
 
+// Of x, w and targets.
+Values linear_cross_entropy_formula(const std::vector<Values>& in, double ignored, double smoothing) {
+  const std::size_t positions = in[2].size(), width = in[0].size() / positions,
+                    classes = in[1].size() / width;
+  Values logits(positions * classes);
+  for (std::size_t i = 0; i < positions; ++i)
+    for (std::size_t c = 0; c < classes; ++c)
+      for (std::size_t k = 0; k < width; ++k)
+        logits[i * classes + c] += in[0][i * width + k] * in[1][c * width + k];
+  return cross_entropy_formula({logits, in[2]}, ignored, smoothing);
+}
+
 }  // namespace
 
 std::vector<OpCase> loss_cases() {
@@ -44,6 +56,33 @@ std::vector<OpCase> loss_cases() {
        .function = [](Inputs in) { return cross_entropy(in[0], in[1]); },
        .inputs = {uniform({500, 65}, -3, 3), integers({500}, 0, 65)},
        .reference = [](const std::vector<Values>& in) { return cross_entropy_formula(in, -100, 0); },
+       .double_backward = false,
+       .large = true},
+      {.name = "linear_cross_entropy",
+       .function = [](Inputs in) { return linear_cross_entropy(in[0], in[1], in[2]); },
+       .inputs = {uniform({2, 2, 3}, -3, 3), uniform({4, 3}), integers({2, 2}, 0, 4)},
+       .reference = [](const std::vector<Values>& in) { return linear_cross_entropy_formula(in, -100, 0); },
+       .saves = {{.inputs = {0, 1, 2}, .outputs = {1}}},
+       .double_backward = false},
+      {.name = "linear_cross_entropy, smoothed, some ignored, a frozen weight",
+       .function =
+           [](Inputs in) {
+             return linear_cross_entropy(in[0], in[1], in[2], {.ignore_index = 1, .label_smoothing = 0.2});
+           },
+       .inputs = {uniform({9, 3}, -3, 3), frozen(uniform({4, 3})), integers({9}, 0, 4)},
+       .reference = [](const std::vector<Values>& in) { return linear_cross_entropy_formula(in, 1, 0.2); },
+       .double_backward = false},
+      {.name = "linear_cross_entropy with a frozen input",
+       .function = [](Inputs in) { return linear_cross_entropy(in[0], in[1], in[2]); },
+       .inputs = {frozen(uniform({70, 3}, -3, 3)), uniform({4, 3}), integers({70}, 0, 4)},
+       .double_backward = false},
+      {.name = "linear_cross_entropy, large, several chunks",
+       .function =
+           [](Inputs in) {
+             return linear_cross_entropy(in[0], in[1], in[2], {.ignore_index = 7, .label_smoothing = 0.1});
+           },
+       .inputs = {uniform({2500, 24}, -2, 2), uniform({65, 24}), integers({2500}, 0, 65)},
+       .reference = [](const std::vector<Values>& in) { return linear_cross_entropy_formula(in, 7, 0.1); },
        .double_backward = false,
        .large = true},
       {.name = "nll_loss",

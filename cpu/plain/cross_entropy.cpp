@@ -6,16 +6,12 @@
 #include "reprise/cpu/plain/elementwise.h"
 #include "reprise/cpu/plain/products.h"
 #include "reprise/cpu/plain/slots.h"
+#include "reprise/cpu/plain/target_count.h"
 
 namespace reprise::cpu {
 namespace {
 
 constexpr std::int64_t kChunk = 16;  // positions
-
-std::int64_t count_of(const ConstView& targets, std::int64_t ignore_index) {
-  const auto* values = targets.as<std::int64_t>();
-  return targets.info->shape.numel() - std::count(values, values + targets.info->shape.numel(), ignore_index);
-}
 
 template <class T>
 void cross_entropy(const CrossEntropyArgs& args, std::span<std::byte> workspace) {

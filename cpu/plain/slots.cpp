@@ -35,6 +35,7 @@ void fill_plain_kernels() {
   fill_layer_norm();
   fill_leaky_relu();
   fill_linear();
+  fill_linear_cross_entropy();
   fill_log();
   fill_matmul();
   fill_max();

@@ -31,6 +31,7 @@ void fill_intrinsics();
 void fill_layer_norm();
 void fill_leaky_relu();
 void fill_linear();
+void fill_linear_cross_entropy();
 void fill_log();
 void fill_matmul();
 void fill_max();

@@ -113,6 +113,8 @@ case("rotary_embedding", lambda x: rotary(x, 10000.0, 0), random(2, 4, 2, 6))
 case("rotary_embedding later, base", lambda x: rotary(x, 500.0, 7), random(1, 3, 2, 4))
 case("geglu", lambda x: x.chunk(2, -1)[0] * F.gelu(x.chunk(2, -1)[1]), random(2, 3, 8) * 2)
 case("swiglu", lambda x: x.chunk(2, -1)[0] * F.silu(x.chunk(2, -1)[1]), random(2, 3, 8) * 2)
+case("linear_cross_entropy",
+     lambda x, w, t: F.cross_entropy(x @ w.T, t, ignore_index=-1, label_smoothing=0.1), random(6, 3), random(5, 3), targets)
 
 lines = ",\n".join(json.dumps(name) + ": " + json.dumps(entry, separators=(",", ":")) for name, entry in cases.items())
 path = pathlib.Path(__file__).with_name("ops.json")
