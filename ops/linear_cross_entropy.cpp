@@ -62,7 +62,7 @@ struct LinearCrossEntropy final : KernelOp<LinearCrossEntropyArgs> {
   std::vector<ValueInfo> infer(std::span<const ValueInfo> in) const override {
     const ValueInfo &x = in[0], &w = in[1];
     require_floating("linear_cross_entropy", x);
-    require_same_kind("linear_cross_entropy", x, w);
+    require_same_dtype("linear_cross_entropy", x, w);
     if (x.shape.rank() < 1 || w.shape.rank() != 2 || x.shape[-1] != w.shape[1])
       throw UserError(fmt::format(
           "linear_cross_entropy: x {} and w {} do not fit: w is [classes, in] and x's last extent is in",
