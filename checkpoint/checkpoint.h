@@ -1,5 +1,6 @@
 #pragma once
 // Everything about checkpointing: regions and policies by hand, traces, plans and planners.
+#include "reprise/checkpoint/online_eviction.h"
 #include "reprise/checkpoint/plan.h"
 #include "reprise/checkpoint/planners.h"
 #include "reprise/checkpoint/policy.h"

@@ -11,36 +11,43 @@ namespace {
 
 const Device cpu = Device::cpu();
 
+nn::Model make(std::string_view name, DType dtype) {
+  manual_seed(7);
+  nn::Model model =
+      name == "gpt"
+          ? nn::make_gpt(
+                {.vocabulary = 17, .context = 12, .layers = 3, .width = 24, .heads = 2, .dropout = 0.2})
+          : nn::make_model(name);
+  if (dtype != DType::f32) model.to(dtype);
+  return model;
+}
+
+}  // namespace
+
 std::vector<std::byte> bytes_of(const Tensor& t) {
   const std::byte* first = t.impl()->data();
   return {first, first + t.bytes()};
 }
 
-nn::Model make(std::string_view name) {
-  manual_seed(7);
-  if (name == "gpt")
-    return nn::make_gpt(
-        {.vocabulary = 17, .context = 12, .layers = 3, .width = 24, .heads = 2, .dropout = 0.2});
-  return nn::make_model(name);
-}
+Subject::Subject(std::string_view name, DType dtype, std::int64_t pixels)
+    : Subject(make(name, dtype), 2, pixels) {}
 
-}  // namespace
-
-Subject::Subject(std::string_view name, DType dtype, std::int64_t pixels) : model(make(name)) {
-  if (dtype != DType::f32) model.to(dtype);
-  std::vector<std::int64_t> shape = {2};
+Subject::Subject(nn::Model made, std::int64_t batch, std::int64_t pixels) : model(std::move(made)) {
+  std::vector<std::int64_t> shape = {batch};
   for (const std::int64_t extent : model.input_shape().extents()) shape.push_back(extent);
   if (pixels > 0) shape[1] = shape[2] = pixels;
   if (model.input_dtype() == DType::i64) {
     std::vector<std::int64_t> ids;
-    for (std::int64_t i = 0; i < 2 * shape[1]; ++i) ids.push_back(i * i % model.classes());
+    for (std::int64_t i = 0; i < batch * shape[1]; ++i) ids.push_back(i * i % model.classes());
     x = Tensor::from(ids, shape, {.dtype = DType::i64});
     std::rotate(ids.begin(), ids.begin() + 1, ids.end());
     y = Tensor::from(ids, shape, {.dtype = DType::i64});
     return;
   }
   x = Tensor::randn(shape);
-  y = Tensor::from<std::int64_t>({1, 3}, {2}, {.dtype = DType::i64});
+  std::vector<std::int64_t> classes;
+  for (std::int64_t i = 0; i < batch; ++i) classes.push_back((2 * i + 1) % model.classes());
+  y = Tensor::from(classes, {batch}, {.dtype = DType::i64});
 }
 
 void Subject::reset() {

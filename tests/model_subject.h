@@ -18,10 +18,13 @@ struct Subject {
 
   // `pixels`: of a ResNet's images, where not the model's own.
   explicit Subject(std::string_view name, DType dtype = DType::f32, std::int64_t pixels = 0);
+  explicit Subject(nn::Model made, std::int64_t batch = 2, std::int64_t pixels = 0);
   void reset();
   Tensor loss(nn::CheckpointSetting setting, bool nested);
   checkpoint::Step step();  // without checkpointing
 };
+
+std::vector<std::byte> bytes_of(const Tensor& tensor);
 
 struct Outcome {
   std::vector<std::vector<std::byte>> bits;  // loss, gradients, running statistics
