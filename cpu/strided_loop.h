@@ -1,55 +1,24 @@
 #pragma once
-// Walks a shape in row-major order while up to N operands are read with strides of their own: broadcasting (stride 0),
-// permuting, windows. The result being walked is contiguous. Dimensions that every operand steps through as one are
-// merged, so that equal shapes become a single row.
-#include <array>
-#include <cstddef>
-#include <cstdint>
-
+// Walks a shape in row-major order while up to N operands are read with strides of their own (ops/strides.h): broadcasting,
+// permuting, windows. The result being walked is contiguous.
 #include "reprise/core/parallel.h"
-#include "reprise/core/shape.h"
+#include "reprise/ops/strides.h"
 
 namespace reprise::cpu {
 
 // Elements below which a loop stays on one thread.
 inline constexpr std::int64_t kGrain = 32768;
 
-using Strides = std::array<std::int64_t, Shape::kMaxRank>;
-
-// Strides in elements of a contiguous tensor.
-inline Strides contiguous_strides(const Shape& shape) {
-  Strides strides = {};
-  std::int64_t step = 1;
-  const auto extents = shape.extents();
-  for (std::size_t d = extents.size(); d-- > 0;) {
-    strides[d] = step;
-    step *= extents[d];
-  }
-  return strides;
-}
-
-// Strides with which a contiguous operand is read as if it had `shape`, to which it broadcasts.
-inline Strides broadcast_strides(const Shape& operand, const Shape& shape) {
-  const Strides own = contiguous_strides(operand);
-  const std::size_t missing = static_cast<std::size_t>(shape.rank() - operand.rank());
-  Strides strides = {};
-  for (std::size_t d = 0; d < operand.extents().size(); ++d)
-    strides[missing + d] = operand.extents()[d] == 1 ? 0 : own[d];
-  return strides;
-}
-
 template <std::size_t N>
-struct StridedLoop {
-  std::size_t rank = 0;
-  std::array<std::int64_t, Shape::kMaxRank> extents = {};
-  std::array<Strides, N> strides = {};  // of each operand, in elements
-  std::int64_t rows = 1;                // of the last dimension's length
+struct StridedLoop : MergedStrides<N> {
+  using MergedStrides<N>::extents;
+  using MergedStrides<N>::rank;
+  using MergedStrides<N>::strides;
+  std::int64_t rows = 1;  // of the last dimension's length
   std::int64_t length = 1;
 
-  StridedLoop(const Shape& shape, const std::array<Strides, N>& operand_strides) {
-    const auto all = shape.extents();
-    for (std::size_t d = 0; d < all.size(); ++d)
-      if (all[d] != 1) append(all[d], operand_strides, d);
+  StridedLoop(const Shape& shape, const std::array<Strides, N>& operand_strides)
+      : MergedStrides<N>(shape, operand_strides) {
     if (rank == 0) return;
     length = extents[rank - 1];
     for (std::size_t d = 0; d + 1 < rank; ++d) rows *= extents[d];
@@ -84,16 +53,6 @@ struct StridedLoop {
         }
       }
     });
-  }
-
- private:
-  void append(std::int64_t extent, const std::array<Strides, N>& operand_strides, std::size_t d) {
-    bool merges = rank > 0;
-    for (std::size_t k = 0; merges && k < N; ++k)
-      merges = strides[k][rank - 1] == extent * operand_strides[k][d];
-    if (!merges) extents[rank++] = 1;
-    extents[rank - 1] *= extent;
-    for (std::size_t k = 0; k < N; ++k) strides[k][rank - 1] = operand_strides[k][d];
   }
 };
 

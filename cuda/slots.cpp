@@ -1,7 +1,22 @@
+// One line a file, in alphabetical order.
 #include "reprise/cuda/slots.h"
 
 namespace reprise::cuda {
 
-void fill_kernel_slots() {}
+void fill_kernel_slots() {
+  fill_activations();
+  fill_arithmetic();
+  fill_attention();
+  fill_dropout();
+  fill_embedding();
+  fill_losses();
+  fill_movement();
+  fill_norms();
+  fill_pooling();
+  fill_products();
+  fill_reductions();
+  fill_softmax();
+  fill_updates();
+}
 
 }  // namespace reprise::cuda

@@ -4,4 +4,18 @@ namespace reprise::cuda {
 
 void fill_kernel_slots();
 
+void fill_activations();
+void fill_arithmetic();
+void fill_attention();
+void fill_dropout();
+void fill_embedding();
+void fill_losses();
+void fill_movement();
+void fill_norms();
+void fill_pooling();
+void fill_products();
+void fill_reductions();
+void fill_softmax();
+void fill_updates();
+
 }  // namespace reprise::cuda

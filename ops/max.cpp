@@ -5,6 +5,7 @@
 #include "reprise/ops/cast.h"
 #include "reprise/ops/compare.h"
 #include "reprise/ops/div.h"
+#include "reprise/ops/kernel_op.h"
 #include "reprise/ops/reduced_dims.h"
 #include "reprise/ops/reshape.h"
 
@@ -16,12 +17,11 @@ constinit KernelSlot<MaxArgs> min_slot{"min"};
 namespace {
 
 // max and min differ in the kernel alone.
-struct Extreme final : Op {
-  const KernelSlot<MaxArgs>* slot;
+struct Extreme final : KernelOp<MaxArgs> {
   ReducedDims dims;
   bool keepdim;
-  Extreme(const KernelSlot<MaxArgs>& s, ReducedDims d, bool keep) : slot(&s), dims(d), keepdim(keep) {}
-  std::string_view name() const override { return slot->op(); }
+  Extreme(const KernelSlot<MaxArgs>& slot, ReducedDims d, bool keep)
+      : KernelOp(slot.op(), slot), dims(d), keepdim(keep) {}
   std::string attributes() const override { return "dims=" + dims.text() + (keepdim ? ", keepdim" : ""); }
   std::vector<ValueInfo> infer(std::span<const ValueInfo> in) const override {
     const Shape& x = in[0].shape;
@@ -31,10 +31,8 @@ struct Extreme final : Op {
         throw UserError(fmt::format("{}: dimension {} of {} is empty", name(), d, to_string(x)));
     return {{keepdim ? kept : dims.removed(x), in[0].dtype, in[0].device}};
   }
-  void forward(std::span<const ConstView> in, std::span<const View> out,
-               std::span<std::byte> workspace) const override {
-    const ValueInfo& x = *in[0].info;
-    slot->run({in[0], out[0], dims.kept(x.shape)}, workspace, x.device, x.dtype);
+  MaxArgs args(std::span<const ConstView> in, std::span<const View> out) const override {
+    return {in[0], out[0], dims.kept(in[0].info->shape)};
   }
   Saved saves(Needs) const override { return {.inputs = {0}, .outputs = {0}}; }
   std::vector<Tensor> backward(const Context& context, std::span<const Tensor> gradients) const override {

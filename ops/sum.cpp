@@ -16,20 +16,19 @@ double count_of(const ReducedDims& dims, const Shape& x) {
 }
 
 // sum and mean differ by a factor.
-struct Reduce : Op {
+struct Reduce : KernelOp<SumArgs> {
   ReducedDims dims;
   bool keepdim;
-  Reduce(ReducedDims d, bool keep) : dims(d), keepdim(keep) {}
+  Reduce(const char* op, ReducedDims d, bool keep) : KernelOp(op, sum_slot), dims(d), keepdim(keep) {}
   virtual double scale(const Shape& x) const = 0;
   std::string attributes() const override { return "dims=" + dims.text() + (keepdim ? ", keepdim" : ""); }
   std::vector<ValueInfo> infer(std::span<const ValueInfo> in) const override {
     const Shape& x = in[0].shape;
     return {{keepdim ? dims.kept(x) : dims.removed(x), in[0].dtype, in[0].device}};
   }
-  void forward(std::span<const ConstView> in, std::span<const View> out,
-               std::span<std::byte> workspace) const override {
-    const ValueInfo& x = *in[0].info;
-    sum_slot.run({in[0], out[0], dims.kept(x.shape), scale(x.shape)}, workspace, x.device, x.dtype);
+  SumArgs args(std::span<const ConstView> in, std::span<const View> out) const override {
+    const Shape& x = in[0].info->shape;
+    return {in[0], out[0], dims.kept(x), scale(x)};
   }
   std::vector<Tensor> backward(const Context& context, std::span<const Tensor> gradients) const override {
     const Shape& x = context.infos[0].shape;
@@ -43,14 +42,12 @@ struct Reduce : Op {
 };
 
 struct Sum final : Reduce {
-  using Reduce::Reduce;
-  std::string_view name() const override { return "sum"; }
+  Sum(ReducedDims d, bool keep) : Reduce("sum", d, keep) {}
   double scale(const Shape&) const override { return 1; }
 };
 
 struct Mean final : Reduce {
-  using Reduce::Reduce;
-  std::string_view name() const override { return "mean"; }
+  Mean(ReducedDims d, bool keep) : Reduce("mean", d, keep) {}
   double scale(const Shape& x) const override { return 1 / count_of(dims, x); }
   std::vector<ValueInfo> infer(std::span<const ValueInfo> in) const override {
     require_floating("mean", in[0]);

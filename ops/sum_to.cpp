@@ -23,19 +23,16 @@ Shape padded(const Shape& shape, int rank) {
   return Shape(extents);
 }
 
-struct SumTo final : Op {
+struct SumTo final : KernelOp<SumArgs> {
   Shape shape;
-  explicit SumTo(const Shape& s) : shape(s) {}
-  std::string_view name() const override { return "sum_to"; }
+  explicit SumTo(const Shape& s) : KernelOp("sum_to", sum_slot), shape(s) {}
   std::string attributes() const override { return "shape=" + to_string(shape); }
   std::vector<ValueInfo> infer(std::span<const ValueInfo> in) const override {
     require_broadcastable("sum_to", shape, in[0].shape);
     return {{shape, in[0].dtype, in[0].device}};
   }
-  void forward(std::span<const ConstView> in, std::span<const View> out,
-               std::span<std::byte> workspace) const override {
-    const ValueInfo& x = *in[0].info;
-    sum_slot.run({in[0], out[0], padded(shape, x.shape.rank())}, workspace, x.device, x.dtype);
+  SumArgs args(std::span<const ConstView> in, std::span<const View> out) const override {
+    return {in[0], out[0], padded(shape, in[0].info->shape.rank())};
   }
   std::vector<Tensor> backward(const Context& context, std::span<const Tensor> gradients) const override {
     return tensors(broadcast_to(gradients[0], context.infos[0].shape));
@@ -45,18 +42,16 @@ struct SumTo final : Op {
   }
 };
 
-struct BroadcastTo final : Op {
+struct BroadcastTo final : KernelOp<BroadcastToArgs> {
   Shape shape;
-  explicit BroadcastTo(const Shape& s) : shape(s) {}
-  std::string_view name() const override { return "broadcast_to"; }
+  explicit BroadcastTo(const Shape& s) : KernelOp("broadcast_to", broadcast_to_slot), shape(s) {}
   std::string attributes() const override { return "shape=" + to_string(shape); }
   std::vector<ValueInfo> infer(std::span<const ValueInfo> in) const override {
     require_broadcastable("broadcast_to", in[0].shape, shape);
     return {{shape, in[0].dtype, in[0].device}};
   }
-  void forward(std::span<const ConstView> in, std::span<const View> out,
-               std::span<std::byte> workspace) const override {
-    broadcast_to_slot.run({in[0], out[0]}, workspace, in[0].info->device, in[0].info->dtype);
+  BroadcastToArgs args(std::span<const ConstView> in, std::span<const View> out) const override {
+    return {in[0], out[0]};
   }
   std::vector<Tensor> backward(const Context& context, std::span<const Tensor> gradients) const override {
     return tensors(sum_to(gradients[0], context.infos[0].shape));

@@ -4,6 +4,9 @@
 #include <cstring>
 #include <random>
 
+#include "reprise/autograd/tape.h"
+#include "reprise/ops/ops.h"
+
 namespace reprise::test {
 
 OpInput uniform(const Shape& shape, double low, double high) {
@@ -51,7 +54,7 @@ const std::vector<OpCase>& op_cases() {
   return all;
 }
 
-std::vector<Tensor> make_inputs(const OpCase& op_case, DType floating, std::uint64_t seed) {
+std::vector<Tensor> make_inputs(const OpCase& op_case, DType floating, std::uint64_t seed, Device device) {
   std::mt19937_64 random(seed);
   std::vector<Tensor> result;
   for (const OpInput& input : op_case.inputs) {
@@ -80,7 +83,8 @@ std::vector<Tensor> make_inputs(const OpCase& op_case, DType floating, std::uint
     const DType wanted = input.exact ? gradient_dtype(floating) : floating;
     const DType dtype = input.dtype == DType::f32 ? wanted : input.dtype;
     result.push_back(Tensor::from(
-        values, input.shape, {.dtype = dtype, .requires_grad = input.differentiable && is_floating(dtype)}));
+        values, input.shape,
+        {.device = device, .dtype = dtype, .requires_grad = input.differentiable && is_floating(dtype)}));
   }
   return result;
 }
@@ -89,6 +93,26 @@ bool has_gradient(const OpCase& op_case) {
   for (const OpInput& input : op_case.inputs)
     if (input.differentiable) return true;
   return false;
+}
+
+Tensor weights_like(const Tensor& like, std::uint64_t seed) {
+  OpCase op_case;
+  op_case.inputs = {frozen(uniform(like.shape()))};
+  return make_inputs(op_case, like.dtype(), seed).front().to(like.device());
+}
+
+Result run(const OpCase& op_case, const std::vector<Tensor>& inputs, DType weights) {
+  if (!has_gradient(op_case)) return {op_case.function(inputs), {}};
+  Tape tape;
+  Result result;
+  result.y = op_case.function(inputs);
+  std::vector<Tensor> wanted;
+  for (const Tensor& input : inputs)
+    if (input.requires_grad()) wanted.push_back(input);
+  const Device device = result.y.device();
+  const Tensor seed = weights_like(result.y, 2).to(Device::cpu()).to(weights).to(result.y.dtype()).to(device);
+  result.gradients = tape.gradients(result.y, wanted, {.seed = seed, .allow_unused = true});
+  return result;
 }
 
 bool same_bits(const Tensor& a, const Tensor& b) {

@@ -76,8 +76,19 @@ std::vector<OpCase> shape_cases();
 const std::vector<OpCase>& op_cases();
 
 // The inputs of a case: leaves that require a gradient where they are differentiable.
-std::vector<Tensor> make_inputs(const OpCase& op_case, DType floating, std::uint64_t seed = 1);
+std::vector<Tensor> make_inputs(const OpCase& op_case, DType floating, std::uint64_t seed = 1,
+                                Device device = Device::cpu());
 bool has_gradient(const OpCase& op_case);
+
+// Fixed random weights of this kind: the gradient that backward starts from, or a direction.
+Tensor weights_like(const Tensor& like, std::uint64_t seed);
+
+struct Result {
+  Tensor y;
+  std::vector<Tensor> gradients;  // undefined where an input has none
+};
+// The output, and the gradients of its sum with fixed weights, which are rounded to `weights`.
+Result run(const OpCase& op_case, const std::vector<Tensor>& inputs, DType weights = DType::f64);
 
 // ---- comparing what two runs computed
 

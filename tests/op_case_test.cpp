@@ -19,13 +19,6 @@ using namespace reprise::test;
 
 namespace {
 
-// Fixed random weights of this kind: the gradient that backward starts from, or a direction.
-Tensor weights_like(const Tensor& like, std::uint64_t seed) {
-  OpCase op_case;
-  op_case.inputs = {frozen(uniform(like.shape()))};
-  return make_inputs(op_case, like.dtype(), seed).front();
-}
-
 // Runs the check on every case; what one throws is that case's failure, and the next still runs.
 template <class Check>
 void for_each_case(Check check) {
@@ -37,25 +30,6 @@ void for_each_case(Check check) {
       FAIL_CHECK(error.what());
     }
   }
-}
-
-struct Result {
-  Tensor y;
-  std::vector<Tensor> gradients;  // undefined where an input has none
-};
-
-// The output, and the gradients of its sum with fixed weights, which are rounded to `weights`.
-Result run(const OpCase& op_case, const std::vector<Tensor>& inputs, DType weights = DType::f64) {
-  if (!has_gradient(op_case)) return {op_case.function(inputs), {}};
-  Tape tape;
-  Result result;
-  result.y = op_case.function(inputs);
-  std::vector<Tensor> wanted;
-  for (const Tensor& input : inputs)
-    if (input.requires_grad()) wanted.push_back(input);
-  const Tensor seed = weights_like(result.y, 2).to(weights).to(result.y.dtype());
-  result.gradients = tape.gradients(result.y, wanted, {.seed = seed, .allow_unused = true});
-  return result;
 }
 
 // Nodes that backward has to run again when nothing made on the tape was kept but `y`: the makers of what the tracked

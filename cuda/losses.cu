@@ -1,0 +1,242 @@
+// Losses over classes and over elements. A target that is out of range is skipped: only the CPU can report it.
+#include "reprise/cuda/reduce.cuh"
+#include "reprise/cuda/slots.h"
+#include "reprise/ops/binary_cross_entropy.h"
+#include "reprise/ops/cross_entropy.h"
+#include "reprise/ops/mse_loss.h"
+#include "reprise/ops/nll_loss.h"
+
+namespace reprise::cuda {
+namespace {
+
+struct Targets {
+  const std::int64_t* values;
+  std::int64_t classes, ignore_index;
+  __device__ bool counts(std::int64_t position) const {
+    const std::int64_t target = values[position];
+    return target != ignore_index && target >= 0 && target < classes;
+  }
+};
+
+// A position's loss, and whether it counts: summed by two calls of total().
+struct Count {
+  Targets targets;
+  __device__ double operator()(std::int64_t position) const { return targets.counts(position) ? 1.0 : 0.0; }
+};
+struct Store {
+  double* to;
+  __device__ void operator()(double sum) const { *to = sum; }
+};
+// loss = total / *count
+struct StoreMean {
+  WritableFloats loss;
+  const double* count;
+  __device__ void operator()(double sum) const { loss.write(0, static_cast<float>(sum / *count)); }
+};
+struct StoreMeanOf {
+  WritableFloats loss;
+  double count;
+  __device__ void operator()(double sum) const { loss.write(0, static_cast<float>(sum / count)); }
+};
+
+// ---- cross_entropy
+
+// A block a position: lse, and the loss of the position (0 where it does not count).
+template <class T>
+__global__ void cross_entropy_rows(Targets targets, double smoothing, const T* logits, float* lse,
+                                   double* losses) {
+  const std::int64_t position = blockIdx.x, classes = targets.classes;
+  const T* x = logits + position * classes;
+  double* shared = shared_memory<double>();
+  float highest = -INFINITY;
+  for (std::int64_t c = threadIdx.x; c < classes; c += blockDim.x) highest = fmaxf(highest, widen(x[c]));
+  highest = reduce_block(highest, Greater{}, reinterpret_cast<float*>(shared));
+  double exponentials = 0, sum = 0;
+  for (std::int64_t c = threadIdx.x; c < classes; c += blockDim.x) {
+    exponentials += static_cast<double>(expf(widen(x[c]) - highest));
+    sum += static_cast<double>(widen(x[c]));
+  }
+  exponentials = reduce_block(exponentials, Add{}, shared);
+  sum = reduce_block(sum, Add{}, shared);
+  if (threadIdx.x > 0) return;
+  const double log_sum_exp = static_cast<double>(highest) + log(exponentials);
+  lse[position] = static_cast<float>(log_sum_exp);
+  if (!targets.counts(position)) {
+    losses[position] = 0;
+    return;
+  }
+  const double of_target = log_sum_exp - static_cast<double>(widen(x[targets.values[position]]));
+  losses[position] =
+      (1 - smoothing) * of_target + smoothing * (log_sum_exp - sum / static_cast<double>(classes));
+}
+
+struct Stored {
+  const double* values;
+  __device__ double operator()(std::int64_t i) const { return values[i]; }
+};
+
+// The count of positions, then a partial sum for each chunk of them, then (forward) their losses.
+struct LossWorkspace {
+  double* count;
+  std::span<std::byte> partial;
+  double* losses;
+  static std::size_t bytes(std::int64_t positions, bool losses) {
+    return sizeof(double) + total_workspace(positions) +
+           (losses ? static_cast<std::size_t>(positions) * sizeof(double) : 0);
+  }
+  LossWorkspace(std::span<std::byte> workspace, std::int64_t positions)
+      : count(reinterpret_cast<double*>(workspace.data())),
+        partial(workspace.subspan(sizeof(double), total_workspace(positions))),
+        losses(reinterpret_cast<double*>(workspace.data() + sizeof(double) + partial.size())) {}
+};
+
+std::size_t cross_entropy_workspace(const CrossEntropyArgs& args) {
+  return LossWorkspace::bytes(args.targets.info->shape.numel(), true);
+}
+
+void cross_entropy(const CrossEntropyArgs& args, std::span<std::byte> workspace) {
+  const Context& context = use(args.logits.info->device);
+  const std::int64_t positions = args.targets.info->shape.numel(), classes = args.logits.info->shape[-1];
+  const Targets targets{args.targets.as<std::int64_t>(), classes, args.options.ignore_index};
+  const LossWorkspace space(workspace, positions);
+  with_floating(args.logits.info->dtype, [&](auto stored) {
+    using T = decltype(stored);
+    launch("cross_entropy", context, positions, threads_for_row(classes), kThreads / kWarp * sizeof(double),
+           cross_entropy_rows<T>, targets, args.options.label_smoothing, args.logits.as<T>(),
+           args.lse.as<float>(), space.losses);
+  });
+  total("cross_entropy", context, positions, space.partial, Count{targets}, Store{space.count});
+  total("cross_entropy", context, positions, space.partial, Stored{space.losses},
+        StoreMean{args.loss, space.count});
+}
+
+template <class T>
+__global__ void cross_entropy_backward_elements(std::int64_t elements, Targets targets, float smoothing,
+                                                const double* count, const float* dloss, const T* logits,
+                                                const float* lse, T* dlogits) {
+  const std::int64_t i = thread_number();
+  if (i >= elements) return;
+  const std::int64_t position = i / targets.classes, c = i % targets.classes;
+  const auto scale = static_cast<float>(static_cast<double>(*dloss) / *count);
+  float gradient = 0;
+  if (targets.counts(position)) {
+    gradient = expf(widen(logits[i]) - lse[position]) - smoothing / static_cast<float>(targets.classes);
+    if (c == targets.values[position]) gradient -= 1 - smoothing;
+  }
+  dlogits[i] = narrow<T>(targets.counts(position) ? scale * gradient : 0.0F);
+}
+
+std::size_t cross_entropy_backward_workspace(const CrossEntropyBackwardArgs& args) {
+  return LossWorkspace::bytes(args.targets.info->shape.numel(), false);
+}
+
+void cross_entropy_backward(const CrossEntropyBackwardArgs& args, std::span<std::byte> workspace) {
+  const Context& context = use(args.logits.info->device);
+  const std::int64_t positions = args.targets.info->shape.numel(), classes = args.logits.info->shape[-1];
+  const Targets targets{args.targets.as<std::int64_t>(), classes, args.options.ignore_index};
+  const LossWorkspace space(workspace, positions);
+  total("cross_entropy_backward", context, positions, space.partial, Count{targets}, Store{space.count});
+  with_floating(args.logits.info->dtype, [&](auto stored) {
+    using T = decltype(stored);
+    launch_each("cross_entropy_backward", context, positions * classes, cross_entropy_backward_elements<T>,
+                positions * classes, targets, static_cast<float>(args.options.label_smoothing), space.count,
+                args.dloss.as<float>(), args.logits.as<T>(), args.lse.as<float>(), args.dlogits.as<T>());
+  });
+}
+
+// ---- nll_loss
+
+struct MinusLogProbability {
+  Targets targets;
+  Floats log_probabilities;
+  __device__ double operator()(std::int64_t position) const {
+    if (!targets.counts(position)) return 0;
+    return -static_cast<double>(log_probabilities[position * targets.classes + targets.values[position]]);
+  }
+};
+
+std::size_t nll_loss_workspace(const NllLossArgs& args) {
+  return LossWorkspace::bytes(args.targets.info->shape.numel(), false);
+}
+
+void nll_loss(const NllLossArgs& args, std::span<std::byte> workspace) {
+  const Context& context = use(args.log_probabilities.info->device);
+  const std::int64_t positions = args.targets.info->shape.numel();
+  const Targets targets{args.targets.as<std::int64_t>(), args.log_probabilities.info->shape[-1],
+                        args.ignore_index};
+  const LossWorkspace space(workspace, positions);
+  total("nll_loss", context, positions, space.partial, Count{targets}, Store{space.count});
+  total("nll_loss", context, positions, space.partial, MinusLogProbability{targets, args.log_probabilities},
+        StoreMean{args.loss, space.count});
+}
+
+__global__ void nll_loss_backward_elements(std::int64_t elements, Targets targets, const double* count,
+                                           Floats dloss, WritableFloats dx) {
+  const std::int64_t i = thread_number();
+  if (i >= elements) return;
+  const std::int64_t position = i / targets.classes;
+  const bool chosen = targets.counts(position) && i % targets.classes == targets.values[position];
+  dx.write(i, chosen ? static_cast<float>(-static_cast<double>(dloss[0]) / *count) : 0.0F);
+}
+
+std::size_t nll_loss_backward_workspace(const NllLossBackwardArgs& args) {
+  return LossWorkspace::bytes(args.targets.info->shape.numel(), false);
+}
+
+void nll_loss_backward(const NllLossBackwardArgs& args, std::span<std::byte> workspace) {
+  const Context& context = use(args.dx.info->device);
+  const std::int64_t positions = args.targets.info->shape.numel(), elements = args.dx.info->shape.numel();
+  const Targets targets{args.targets.as<std::int64_t>(), args.dx.info->shape[-1], args.ignore_index};
+  const LossWorkspace space(workspace, positions);
+  total("nll_loss_backward", context, positions, space.partial, Count{targets}, Store{space.count});
+  launch_each("nll_loss_backward", context, elements, nll_loss_backward_elements, elements, targets,
+              space.count, args.dloss, args.dx);
+}
+
+// ---- of elements
+
+struct SquaredDifference {
+  Floats a, b;
+  __device__ double operator()(std::int64_t i) const {
+    const double difference = static_cast<double>(a[i]) - static_cast<double>(b[i]);
+    return difference * difference;
+  }
+};
+struct BinaryCrossEntropy {
+  Floats logits, targets;
+  __device__ double operator()(std::int64_t i) const {
+    const auto x = static_cast<double>(logits[i]), t = static_cast<double>(targets[i]);
+    return fmax(x, 0.0) - x * t + log1p(::exp(-fabs(x)));
+  }
+};
+
+std::size_t mse_loss_workspace(const MseLossArgs& args) {
+  return total_workspace(args.a.info->shape.numel());
+}
+void mse_loss(const MseLossArgs& args, std::span<std::byte> workspace) {
+  const std::int64_t count = args.a.info->shape.numel();
+  total("mse_loss", use(args.a.info->device), count, workspace, SquaredDifference{args.a, args.b},
+        StoreMeanOf{args.loss, static_cast<double>(count)});
+}
+
+std::size_t binary_cross_entropy_workspace(const BinaryCrossEntropyArgs& args) {
+  return total_workspace(args.logits.info->shape.numel());
+}
+void binary_cross_entropy(const BinaryCrossEntropyArgs& args, std::span<std::byte> workspace) {
+  const std::int64_t count = args.logits.info->shape.numel();
+  total("binary_cross_entropy", use(args.logits.info->device), count, workspace,
+        BinaryCrossEntropy{args.logits, args.targets}, StoreMeanOf{args.loss, static_cast<double>(count)});
+}
+
+}  // namespace
+
+void fill_losses() {
+  fill_floating(cross_entropy_slot, cross_entropy, cross_entropy_workspace);
+  fill_floating(cross_entropy_backward_slot, cross_entropy_backward, cross_entropy_backward_workspace);
+  fill_floating(nll_loss_slot, nll_loss, nll_loss_workspace);
+  fill_floating(nll_loss_backward_slot, nll_loss_backward, nll_loss_backward_workspace);
+  fill_floating(mse_loss_slot, mse_loss, mse_loss_workspace);
+  fill_floating(binary_cross_entropy_slot, binary_cross_entropy, binary_cross_entropy_workspace);
+}
+
+}  // namespace reprise::cuda
