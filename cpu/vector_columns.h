@@ -20,6 +20,17 @@ struct Terms {
   Vec of[K];
 };
 
+// to[i] += from[i]
+HWY_INLINE void add_to_doubles(const float* from, double* to, std::int64_t count) {
+  const hn::ScalableTag<double> d;
+  const hn::Rebind<float, decltype(d)> half;
+  const auto n = static_cast<std::int64_t>(hn::Lanes(d));
+  std::int64_t i = 0;
+  for (; i + n <= count; i += n)
+    hn::StoreU(hn::Add(hn::LoadU(d, to + i), hn::PromoteTo(d, hn::LoadU(half, from + i))), d, to + i);
+  for (; i < count; ++i) to[i] += static_cast<double>(from[i]);
+}
+
 // Adds to sums[k * columns + c] for each k < K the sum over rows [first, last) of term(row, c, read)[k], a vector of
 // columns c, c + 1, ...: in f32 over a few rows, in double beyond. `read` loads what belongs to these columns.
 template <std::size_t K, class Term>
@@ -31,8 +42,7 @@ HWY_INLINE void add_rows(std::int64_t first, std::int64_t last, std::int64_t col
   const auto flush = [&](Vec total, std::size_t k, std::int64_t c, std::int64_t count) HWY_ATTR {
     HWY_ALIGN std::array<float, kMaxLanes> all;
     hn::Store(total, F32(), all.data());
-    double* to = sums + static_cast<std::int64_t>(k) * columns + c;
-    for (std::int64_t i = 0; i < count; ++i) to[i] += static_cast<double>(all[static_cast<std::size_t>(i)]);
+    add_to_doubles(all.data(), sums + static_cast<std::int64_t>(k) * columns + c, count);
   };
   for (std::int64_t begin = first; begin < last; begin += kRows) {
     const std::int64_t end = std::min(last, begin + kRows);

@@ -128,15 +128,21 @@ HWY_INLINE void with_element(DType dtype, F f) {
 HWY_INLINE float as_float(float x) { return x; }
 HWY_INLINE float as_float(BFloat16 x) { return to_float(x); }
 
+// Calls f(i, read) for vectors at i = 0, lanes, 2 lanes, ... of count elements, and for the lanes that are left.
+template <class F>
+HWY_INLINE void for_places(std::int64_t count, F f) {
+  const std::int64_t n = lanes();
+  std::int64_t i = 0;
+  for (; i + n <= count; i += n) f(i, WholeVectors());
+  if (i < count) f(i, LastLanes{count - i});
+}
+
 // y[i] = f(i, read) for vectors at i = 0, lanes, 2 lanes, ... of count elements; f reads its operands with `read`. The
 // last elements, fewer than a vector, go through the same f, so that an element's bits do not depend on its place. y may
 // be an operand.
 template <class T, class F>
 HWY_INLINE void map_places(T* y, std::int64_t count, F f) {
-  const std::int64_t n = lanes();
-  std::int64_t i = 0;
-  for (; i + n <= count; i += n) store(f(i, WholeVectors()), y + i);
-  if (i < count) store_part(f(i, LastLanes{count - i}), y + i, count - i);
+  for_places(count, [=](std::int64_t i, auto read) HWY_ATTR { read.write(f(i, read), y + i); });
 }
 // y[i] = f(x[i]), and y[i] = f(a[i], b[i])
 template <class X, class Y, class F>
