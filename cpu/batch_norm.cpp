@@ -18,12 +18,21 @@ namespace reprise::cpu::HWY_NAMESPACE {
 
 inline constexpr std::int64_t kGrain = 16384;  // elements worth a thread
 
-// The rows that go through a channel's factors once they are in the nearest cache.
-template <class Row>
-HWY_INLINE void for_each_row(std::int64_t rows, std::int64_t channels, Row row) {
+// y[row + c] = value(row, c, read) for the rows' first places 0, channels, 2 channels, ...: row by row, so that the
+// channels' factors stay in the nearest cache.
+template <class T, class Value>
+HWY_INLINE void fill_rows(T* y, std::int64_t rows, std::int64_t channels, Value value) {
+  const bool past_caches = goes_past_caches(y, rows, channels);
   parallel_for(rows, kGrain / (channels + 1) + 1, [&](std::int64_t begin, std::int64_t end) HWY_ATTR {
-    for (std::int64_t r = end; r-- > begin;)
-      row(r * channels);  // backwards: the last rows were read just now
+    for (std::int64_t r = end; r-- > begin;) {  // backwards: the last rows were read just now
+      const std::int64_t row = r * channels;
+      const auto place = [=](std::int64_t c, auto read) HWY_ATTR { return value(row, c, read); };
+      if (past_caches)
+        map_places_past_caches(y + row, channels, place);
+      else
+        map_places(y + row, channels, place);
+    }
+    hwy::FlushStream();
   });
 }
 
@@ -44,19 +53,16 @@ void normalize(const T* x, const float* mean, const float* slope, const float* b
   const auto normalized = [=](std::int64_t row, std::int64_t c, auto read) HWY_ATTR {
     return hn::MulAdd(hn::Sub(read(x + row + c), read(mean + c)), read(slope + c), read(bias + c));
   };
-  const auto fill = [=](auto value) HWY_ATTR {
-    for_each_row(rows, channels, [=](std::int64_t row) HWY_ATTR {
-      map_places(y + row, channels, [=](std::int64_t c, auto read) HWY_ATTR { return value(row, c, read); });
-    });
-  };
   if (residual)
-    fill([=](std::int64_t row, std::int64_t c, auto read)
-             HWY_ATTR { return positive(hn::Add(normalized(row, c, read), read(residual + row + c))); });
+    fill_rows(y, rows, channels, [=](std::int64_t row, std::int64_t c, auto read) HWY_ATTR {
+      return positive(hn::Add(normalized(row, c, read), read(residual + row + c)));
+    });
   else if (relu)
-    fill([=](std::int64_t row, std::int64_t c, auto read)
-             HWY_ATTR { return positive(normalized(row, c, read)); });
+    fill_rows(y, rows, channels, [=](std::int64_t row, std::int64_t c, auto read) HWY_ATTR {
+      return positive(normalized(row, c, read));
+    });
   else
-    fill(normalized);
+    fill_rows(y, rows, channels, normalized);
 }
 
 template <class T>
@@ -102,11 +108,17 @@ void backward(const BatchNormBackwardArgs& args, std::span<std::byte> bytes) {
   };
   const ColumnChunks chunks(rows, channels);
   const Workspace workspace(chunks, bytes);
+  const bool past_caches = Residual && goes_past_caches(dresidual, rows, channels);
   const double* sums =
       column_sums<2>(chunks, workspace.sums, [=](std::int64_t row, std::int64_t c, auto read) HWY_ATTR {
         const std::int64_t i = row * channels + c;
         const Vec g = passed(i, read);
-        if constexpr (Residual) read.write(g, dresidual + i);
+        if constexpr (Residual) {
+          if (past_caches)
+            read.write_past_caches(g, dresidual + i);
+          else
+            read.write(g, dresidual + i);
+        }
         return Terms<2>{{g, hn::Mul(g, hn::Sub(read(x + i), read(mean + c)))}};
       });
   float *slope = workspace.rows, *per_difference = slope + channels, *constant = per_difference + channels;
@@ -122,13 +134,11 @@ void backward(const BatchNormBackwardArgs& args, std::span<std::byte> bytes) {
   }
   if (!args.dx.info) return;
   T* dx = args.dx.as<T>();
-  for_each_row(rows, channels, [=](std::int64_t i) HWY_ATTR {
-    map_places(dx + i, channels, [=](std::int64_t c, auto read) HWY_ATTR {
-      const Vec difference = hn::Sub(read(x + i + c), read(mean + c));
-      const Vec g = Residual ? read(dresidual + i + c) : passed(i + c, read);
-      return hn::MulAdd(g, read(slope + c),
-                        hn::MulAdd(difference, read(per_difference + c), read(constant + c)));
-    });
+  fill_rows(dx, rows, channels, [=](std::int64_t row, std::int64_t c, auto read) HWY_ATTR {
+    const Vec difference = hn::Sub(read(x + row + c), read(mean + c));
+    const Vec g = Residual ? read(dresidual + row + c) : passed(row + c, read);
+    return hn::MulAdd(g, read(slope + c),
+                      hn::MulAdd(difference, read(per_difference + c), read(constant + c)));
   });
 }
 

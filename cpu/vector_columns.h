@@ -86,6 +86,7 @@ HWY_INLINE double* column_sums(const ColumnChunks& chunks, std::span<std::byte> 
       add_rows<K>(first, std::min(chunks.rows, first + chunks.rows_per_chunk), chunks.columns,
                   sums + chunk * width, term);
     }
+    hwy::FlushStream();  // of what term may have stored past the caches
   });
   for (std::int64_t chunk = 1; chunk < chunks.count; ++chunk)
     for (std::int64_t i = 0; i < width; ++i) sums[i] += sums[chunk * width + i];

@@ -9,6 +9,7 @@
 #define REPRISE_CPU_VECTOR_MATH_H
 #endif
 
+#include <hwy/cache_control.h>
 #include <hwy/contrib/math/math-inl.h>
 #include <hwy/highway.h>
 
@@ -94,6 +95,23 @@ HWY_INLINE void store_part(Vec v, BFloat16* to, std::int64_t count) {
   std::memcpy(to, part.data(), static_cast<std::size_t>(count) * sizeof(BFloat16));
 }
 
+// Stores past the caches, to an address that is a multiple of the vector's bytes. Whoever does it calls
+// hwy::FlushStream() before another thread may read.
+HWY_INLINE void store_past_caches(Vec v, float* to) { hn::Stream(v, F32(), to); }
+HWY_INLINE void store_past_caches(Vec v, BFloat16* to) {
+  hn::Stream(rounded_upper_half(v), U16(), bits_of(to));
+}
+
+// Whether a result of `rows` rows of `columns` is better stored past the caches, which could not hold it until it is read:
+// a store through a cache reads the line first. Rows must then be whole vectors.
+template <class T>
+HWY_INLINE bool goes_past_caches(const T* to, std::int64_t rows, std::int64_t columns) {
+  constexpr std::int64_t kBytes = std::int64_t{8} << 20;
+  const auto size = static_cast<std::int64_t>(sizeof(T));
+  return rows * columns * size >= kBytes && columns % lanes() == 0 &&
+         reinterpret_cast<std::uintptr_t>(to) % HWY_MAX_BYTES == 0;
+}
+
 // Reads (and writes) whole vectors, or the lanes that are left at the end.
 struct WholeVectors {
   template <class T>
@@ -103,6 +121,10 @@ struct WholeVectors {
   template <class T>
   HWY_INLINE void write(Vec v, T* to) const {
     store(v, to);
+  }
+  template <class T>
+  HWY_INLINE void write_past_caches(Vec v, T* to) const {
+    store_past_caches(v, to);
   }
 };
 struct LastLanes {
@@ -114,6 +136,10 @@ struct LastLanes {
   template <class T>
   HWY_INLINE void write(Vec v, T* to) const {
     store_part(v, to, count);
+  }
+  template <class T>
+  HWY_INLINE void write_past_caches(Vec v, T* to) const {
+    write(v, to);
   }
 };
 
@@ -143,6 +169,11 @@ HWY_INLINE void for_places(std::int64_t count, F f) {
 template <class T, class F>
 HWY_INLINE void map_places(T* y, std::int64_t count, F f) {
   for_places(count, [=](std::int64_t i, auto read) HWY_ATTR { read.write(f(i, read), y + i); });
+}
+// The same, stored past the caches: y is a multiple of a vector's bytes, and count of its lanes.
+template <class T, class F>
+HWY_INLINE void map_places_past_caches(T* y, std::int64_t count, F f) {
+  for_places(count, [=](std::int64_t i, auto read) HWY_ATTR { read.write_past_caches(f(i, read), y + i); });
 }
 // y[i] = f(x[i]), and y[i] = f(a[i], b[i])
 template <class X, class Y, class F>
