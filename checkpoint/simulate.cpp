@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "reprise/autograd/tape_state.h"
+#include "reprise/checkpoint/plan_diff.h"
 #include "reprise/core/dry_run.h"
 #include "reprise/core/error.h"
 #include "reprise/core/lifetime.h"
@@ -55,18 +56,6 @@ struct Moments final : Observer, LifetimeListener {
   std::vector<Moment>& moments;
   bool allocated_since = false;
 };
-
-// Was the plan made for this step? Then the tape need not compare node by node.
-void check_fingerprint(const Trace& trace, const Plan& plan) {
-  const std::size_t nodes = std::min(trace.nodes.size(), plan.nodes.size());
-  for (std::size_t n = 0; n < nodes; ++n)
-    if (trace.nodes[n].op != plan.nodes[n].op)
-      throw UserError(fmt::format("simulate: node {} is {}, but the plan was made for a step with {} there",
-                                  n, trace.nodes[n].op, plan.nodes[n].op));
-  if (trace.nodes.size() != plan.nodes.size())
-    throw UserError(fmt::format("simulate: the step has {} nodes, the plan was made for one of {}",
-                                trace.nodes.size(), plan.nodes.size()));
-}
 
 // Stands in for the user's code: makes, hands over and lets go of handles as the trace says.
 class Driver {
@@ -196,7 +185,7 @@ class Driver {
 }  // namespace
 
 Simulation simulate(const Trace& trace, const Plan& plan) {
-  check_fingerprint(trace, plan);
+  validate(plan, trace);  // so the tape need not compare node by node
   Simulation result;
   const DryRun dry;
   Driver driver(trace);
@@ -214,7 +203,7 @@ Simulation simulate(const Trace& trace, const Plan& plan) {
 }
 
 std::vector<Moment> moments(const Trace& trace, const Plan& plan) {
-  check_fingerprint(trace, plan);
+  validate(plan, trace);  // so the tape need not compare node by node
   std::vector<Moment> result;
   const DryRun dry;
   Driver driver(trace);

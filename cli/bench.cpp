@@ -39,7 +39,7 @@ int bench(const BenchOptions& options) {
   const ModelInput input = default_input(options.model, options.shape);
   const std::int64_t size = options.batch > 0 ? options.batch : default_batch(options.model);
   nn::Model model = make_network(options.model, options.shape, input, dtype);
-  Checkpointing setting{parse_checkpoint(options.checkpoint, model)};
+  const nn::CheckpointSetting named = parse_checkpoint(options.checkpoint, model);
   const std::string name = options.optimizer.empty() ? default_optimizer(options.model) : options.optimizer;
   const auto optimizer = make_optimizer(
       name, model.parameters(), {.lr = 1e-3, .momentum = 0.9, .weight_decay = name == "adamw" ? 0.01 : 0.0});
@@ -51,11 +51,11 @@ int bench(const BenchOptions& options) {
                                      .seed = options.seed});
   const data::Batch batch = batch_in_order(source, 0, size);
 
-  setting.plan = chosen_plan(options.plan, options.checkpoint, step_of(model, {}, batch));
+  const Checkpointing setting = chosen_checkpointing(options.plan, named, step_of(model, {}, batch));
 
   for (int i = 0; i < kWarmUp; ++i) training_step(model, setting, *optimizer, batch, Measure::time);
   std::size_t predicted = 0;
-  {
+  if (!setting.online_budget) {
     const DryRun dry;
     predicted = training_step(model, setting, *optimizer, batch, Measure::bytes).peak_bytes;
   }
@@ -70,12 +70,12 @@ int bench(const BenchOptions& options) {
   nlohmann::ordered_json line;
   line["model"] = options.model;
   line["dtype"] = options.dtype;
-  line["checkpoint"] = setting.plan ? "plan" : options.checkpoint;
+  line["checkpoint"] = setting.online_budget ? "dtr" : setting.plan ? "plan" : options.checkpoint;
   if (options.plan.budget) line["budget_bytes"] = *options.plan.budget;
   line["median_s"] = seconds[seconds.size() / 2];
   line["min_s"] = seconds.front();
   line["peak_bytes"] = figures.peak_bytes;
-  line["predicted_peak_bytes"] = predicted;
+  if (!setting.online_budget) line["predicted_peak_bytes"] = predicted;
   line["peak_activation_bytes"] = figures.peak_activation_bytes();
   line["peak_by_tag"] = figures.peak_by_tag;
   line["replayed_nodes"] = figures.replayed_nodes;

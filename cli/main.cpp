@@ -75,10 +75,14 @@ void add_memory_limit(CLI::App& app, std::optional<std::size_t>& limit) {
   add_size(app, "--memory-limit", limit, "an allocation above it fails, instead of the machine swapping");
 }
 
-void add_planner(CLI::App& app, std::string& planner) {
-  const auto names = checkpoint::planner_names();
-  app.add_option("--planner", planner, fmt::format("for --budget: {}", fmt::join(names, ", ")))
-      ->check(one_of({names.begin(), names.end()}))
+void add_planner(CLI::App& app, std::string& planner, bool online) {
+  const auto ready = checkpoint::planner_names();
+  std::vector<std::string> names(ready.begin(), ready.end());
+  if (online) names.emplace_back("dtr");
+  app.add_option("--planner", planner,
+                 fmt::format("for --budget: {}{}", fmt::join(names, ", "),
+                             online ? " (no plan: values are let go of as the step runs)" : ""))
+      ->check(one_of(names))
       ->type_name("NAME");
 }
 
@@ -88,7 +92,7 @@ void add_plan_request(CLI::App& app, PlanRequest& request) {
       ->type_name("FILE");
   add_size(app, "--budget", request.budget,
            "plan a step whose live bytes, weights and optimizer included, stay within it");
-  add_planner(app, request.planner);
+  add_planner(app, request.planner, true);
 }
 
 CLI::Validator dataset() {
@@ -250,7 +254,21 @@ void add_plan(CLI::App& root, PlanCommandOptions& options) {
            "live bytes of the step, weights and optimizer included; without: half and a quarter of the "
            "activations, and "
            "the least");
-  add_planner(app, options.planner);
+  add_planner(app, options.planner, false);
+  app.add_option("--sweep", options.sweep,
+                 "time against memory for all planners into NAME.csv and NAME.svg; time is modelled, or "
+                 "measured with "
+                 "--steps")
+      ->type_name("NAME");
+  app.add_option("--steps", options.steps, "of --sweep: real steps with each plan, and online eviction too")
+      ->check(at_least(0))
+      ->type_name("N");
+  app.add_option("--validate", options.validate,
+                 "is this plan one for such a step? If not, where they first differ")
+      ->type_name("FILE");
+  app.add_option("--diff", options.diff, "what the second plan does differently")
+      ->delimiter(',')
+      ->type_name("FILE,FILE");
   app.add_option("--out", options.out, "write the planner's plan for the budget to this file")
       ->type_name("FILE");
   app.add_option("--threads", options.threads,

@@ -102,7 +102,9 @@ struct PlanCommandOptions {
   std::string optimizer = {};  // empty: the model's own
   std::optional<std::size_t> budget;
   std::string planner = "auto";
-  std::string out;  // empty: not asked for
+  std::string out, sweep, validate;  // empty: not asked for
+  std::vector<std::string> diff;
+  std::int64_t steps = 0;  // of a sweep, real ones; 0: time is modelled
   int threads = 2;
 };
 

@@ -11,9 +11,13 @@
 #include <vector>
 
 #include "reprise/autograd/op.h"
+#include "reprise/checkpoint/forward_pass.h"
+#include "reprise/checkpoint/plan_diff.h"
 #include "reprise/checkpoint/planners.h"
 #include "reprise/checkpoint/simulate.h"
 #include "reprise/cli/bytes.h"
+#include "reprise/cli/files.h"
+#include "reprise/cli/frontier.h"
 #include "reprise/cli/network.h"
 #include "reprise/cli/optimizer.h"
 #include "reprise/cli/options.h"
@@ -25,14 +29,14 @@
 namespace reprise::cli {
 namespace {
 
-// Model, optimizer and batch are made inside the dry run.
-struct Dry {
+// What a step is made of. To be planned it is made inside the dry run.
+struct StepParts {
   nn::Model model;
   std::unique_ptr<optim::Optimizer> optimizer;
   data::Batch batch;
 };
 
-Dry make_dry(const PlanCommandOptions& options, const ModelInput& input, std::int64_t batch) {
+StepParts make_step(const PlanCommandOptions& options, const ModelInput& input, std::int64_t batch) {
   const NoGrad no_grad;
   manual_seed(0);
   nn::Model model = make_network(options.model, options.shape, input, parse_dtype(options.dtype));
@@ -57,7 +61,7 @@ Traced trace_step(const PlanCommandOptions& options, const ModelInput& input, st
   Traced traced;
   traced.trace = checkpoint::trace([&](Tape& tape) {
     const std::size_t before = memory::peak_without_data(Device::cpu());
-    Dry dry = make_dry(options, input, batch);
+    StepParts dry = make_step(options, input, batch);
     memory::reset_peak(Device::cpu());
     traced.base = memory::peak_without_data(Device::cpu()) - before;
     step_of(dry.model, {}, dry.batch)(tape);
@@ -97,9 +101,105 @@ std::int64_t largest_batch(const std::function<bool(std::int64_t)>& fitting) {
   return good;
 }
 
+// The step's time beside that without checkpointing, by the modelled time of what runs again: backward takes about twice the
+// forward's.
+double modelled_time(const Trace& trace, const checkpoint::Simulation& simulation) {
+  double forward = 0;
+  for (std::int32_t n = 0; n < checkpoint::forward_nodes(trace); ++n)
+    forward += trace.nodes[static_cast<std::size_t>(n)].seconds;
+  return 1 + simulation.replayed_seconds / (3 * forward);
+}
+
+// The median time of real steps, in turn with steps without checkpointing, beside theirs; nothing where memory does not do.
+class Stopwatch {
+ public:
+  Stopwatch(const PlanCommandOptions& options, const ModelInput& input, std::int64_t batch)
+      : steps_(options.steps), real_(make_step(options, input, batch)) {}
+
+  std::optional<std::pair<double, StepFigures>> time(const Checkpointing& checkpointing) {
+    std::vector<double> shares;
+    StepFigures figures;
+    try {
+      run(checkpointing);
+      for (std::int64_t i = 0; i < steps_; ++i) {
+        const double without = run({}).seconds;
+        figures = run(checkpointing);
+        shares.push_back(figures.seconds / without);
+      }
+    } catch (const OutOfMemory&) {
+      return std::nullopt;
+    }
+    std::sort(shares.begin(), shares.end());
+    return std::pair{shares[shares.size() / 2], figures};
+  }
+
+ private:
+  StepFigures run(const Checkpointing& checkpointing) {
+    return training_step(real_.model, checkpointing, *real_.optimizer, real_.batch, Measure::bytes);
+  }
+  std::int64_t steps_;
+  StepParts real_;
+};
+
+int sweep(const PlanCommandOptions& options, const ModelInput& input, std::int64_t batch,
+          const Traced& traced, const checkpoint::Simulation& all) {
+  constexpr std::size_t kBudgets = 12;
+  const Trace& trace = traced.trace;
+  const std::size_t activations = all.peak_bytes - traced.base;
+  const double flops = forward_flops(trace);
+  std::optional<Stopwatch> stopwatch;
+  if (options.steps > 0) stopwatch.emplace(options, input, batch);
+  std::vector<FrontierPoint> points;
+  const auto share = [&](std::size_t peak) {
+    return static_cast<double>(peak - traced.base) / static_cast<double>(activations);
+  };
+  std::size_t least_of_all = all.peak_bytes;
+  for (const std::string_view name : checkpoint::planner_names()) {
+    const checkpoint::Planner planner = checkpoint::planner_by_name(name);
+    const std::size_t least = planner(trace, {.budget = 1}).predicted_peak();
+    least_of_all = std::min(least_of_all, least);
+    std::size_t peak_before = 0;
+    for (std::size_t i = 0; i < kBudgets; ++i) {
+      const std::size_t budget = least + (all.peak_bytes - least) * i / (kBudgets - 1);
+      Plan made = planner(trace, {.budget = budget});
+      const checkpoint::Simulation simulation = checkpoint::simulate(trace, made);
+      if (std::exchange(peak_before, simulation.peak_bytes) == simulation.peak_bytes) continue;
+      double time = modelled_time(trace, simulation);
+      if (stopwatch) {
+        const auto measured = stopwatch->time({.plan = std::move(made)});
+        if (!measured) continue;
+        time = measured->first;
+      }
+      points.push_back({std::string(name), budget, simulation.peak_bytes, share(simulation.peak_bytes),
+                        simulation.replays, flops > 0 ? simulation.recomputed_flops / flops : 0, time});
+    }
+  }
+  for (std::size_t i = 0; stopwatch && i < kBudgets; ++i) {
+    const std::size_t budget = least_of_all + (all.peak_bytes - least_of_all) * i / (kBudgets - 1);
+    if (const auto measured = stopwatch->time({.online_budget = budget})) {
+      const StepFigures& figures = measured->second;
+      const std::size_t peak = traced.base + figures.peak_activation_bytes();
+      points.push_back({"dtr", budget, peak, share(peak), figures.replayed_nodes, 0, measured->first});
+    }
+  }
+  replace_file(options.sweep + ".csv", to_csv(points));
+  replace_file(options.sweep + ".svg", to_svg(fmt::format("{}, batch {}, {}{}", options.model, batch,
+                                                          options.dtype, stopwatch ? "" : ": time modelled"),
+                                              points));
+  fmt::print("wrote {0}.csv and {0}.svg\n", options.sweep);
+  return 0;
+}
+
 }  // namespace
 
 int plan(const PlanCommandOptions& options) {
+  if (!options.diff.empty()) {
+    if (options.diff.size() != 2) throw UsageError("--diff: two plans are compared: --diff a.json,b.json");
+    const std::string differences =
+        checkpoint::diff(Plan::load(options.diff[0]), Plan::load(options.diff[1]));
+    fmt::print("{}", differences.empty() ? "the plans are the same\n" : differences);
+    return 0;
+  }
   const auto start = std::chrono::steady_clock::now();
   if (options.threads > 0) set_num_threads(options.threads);
   const ModelInput input = default_input(options.model, options.shape);
@@ -107,6 +207,15 @@ int plan(const PlanCommandOptions& options) {
   const Traced traced = trace_step(options, input, batch);
   const Trace& trace = traced.trace;
   const checkpoint::Simulation all = checkpoint::simulate(trace, checkpoint::PlanBuilder(trace).finish());
+  if (!options.validate.empty()) {
+    const Plan given = Plan::load(options.validate);
+    checkpoint::validate(given, trace);
+    const checkpoint::Simulation simulation = checkpoint::simulate(trace, given);
+    fmt::print("{}: a plan for this step: peak {} bytes, {} nodes run again\n", options.validate,
+               simulation.peak_bytes, simulation.replays);
+    return 0;
+  }
+  if (!options.sweep.empty()) return sweep(options, input, batch, traced, all);
   const std::size_t activations = all.peak_bytes - traced.base;
   const double flops = forward_flops(trace);
 

@@ -181,7 +181,7 @@ void Training::plan() {
     const memory::TagScope data(memory::Tag::data);
     batch = {Tensor::zeros(samples, {.dtype = train_.dtype}), Tensor::zeros(targets, {.dtype = DType::i64})};
   }
-  checkpointing_.plan = chosen_plan(options_.plan, settings_.checkpoint, step_of(model_, {}, batch));
+  checkpointing_ = chosen_checkpointing(options_.plan, checkpointing_.setting, step_of(model_, {}, batch));
   if (checkpointing_.plan)
     fmt::print("plan: peak {} (predicted), {} nodes run again in a step\n",
                megabytes(checkpointing_.plan->predicted_peak()), checkpointing_.plan->replays());

@@ -3,6 +3,7 @@
 #include <chrono>
 
 #include "reprise/autograd/tape.h"
+#include "reprise/checkpoint/online_eviction.h"
 #include "reprise/core/dry_run.h"
 #include "reprise/core/memory.h"
 #include "reprise/ops/cross_entropy.h"
@@ -26,6 +27,8 @@ StepFigures training_step(nn::Model& model, const Checkpointing& checkpointing, 
   figures.base_bytes = memory::live(cpu);
   {
     Tape tape({.plan = checkpointing.plan});
+    std::optional<checkpoint::OnlineEviction> eviction;
+    if (checkpointing.online_budget) eviction.emplace(tape, *checkpointing.online_budget);
     const Tensor loss = cross_entropy(model(batch.inputs, checkpointing.setting), batch.targets);
     tape.backward(loss);
     figures.replayed_nodes = tape.replays();

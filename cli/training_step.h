@@ -25,10 +25,11 @@ struct StepFigures {
   std::size_t peak_activation_bytes() const { return peak_bytes - base_bytes; }
 };
 
-// A plan wins over a setting.
+// A plan, or a budget that values are let go of for as the step runs, wins over a setting.
 struct Checkpointing {
   nn::CheckpointSetting setting = {};
   std::optional<Plan> plan = {};
+  std::optional<std::size_t> online_budget = {};  // not in a dry run
 };
 
 // Forward, loss (cross-entropy) and backward: what a plan is made for. Model and batch must outlive it.

@@ -222,6 +222,31 @@ TEST_CASE("plans and traces are files", "[readers][checkpoint]") {
   CHECK_THROWS_AS(Plan::load(path), FileError);
 }
 
+TEST_CASE("plans are compared, and checked against a step", "[checkpoint]") {
+  Program program;
+  const Trace trace = checkpoint::trace(program.as_step());
+  checkpoint::PlanBuilder first(trace), second(trace);
+  first.region(0, 4);
+  first.region(4, 9);
+  second.region(0, 4);
+  second.region(5, 9);
+  second.decide(trace.nodes[6].outputs[0], Decision::keep);
+  const Plan a = std::move(first).finish(), b = std::move(second).finish();
+  CHECK(checkpoint::diff(a, a).empty());
+  CHECK(checkpoint::diff(a, b) == "- region [4, 9)\n+ region [5, 9)\n+ keep output 0 of node 6\n");
+  CHECK_NOTHROW(checkpoint::validate(a, trace));
+  Program shorter;
+  shorter.blocks = 7;
+  const Trace other = checkpoint::trace(shorter.as_step());
+  // The step's end comes where the eighth block was: there it differs first.
+  std::size_t n = 0;
+  while (n < other.nodes.size() && other.nodes[n].op == trace.nodes[n].op) ++n;
+  CHECK(n > 7 * trace.nodes.size() / 9);
+  CHECK_THROWS_WITH(checkpoint::validate(a, other), Catch::Contains("node " + std::to_string(n) + " is"));
+  CHECK_THAT(checkpoint::diff(a, checkpoint::PlanBuilder(other).finish()),
+             Catch::Contains("for different steps: node " + std::to_string(n)));
+}
+
 TEST_CASE("a plan builder refuses what does not nest or is not on the tape", "[checkpoint]") {
   Program program;
   const Trace trace = checkpoint::trace(program.as_step());

@@ -108,3 +108,47 @@ TEST_CASE("cli train: with a budget the losses are the same bits", "[cli]") {
   CHECK(planned["epochs"] == plain["epochs"]);
   CHECK(planned["peak_bytes"] < plain["peak_bytes"]);
 }
+
+TEST_CASE("cli plan: the frontier of all planners, plans compared and checked", "[cli]") {
+  const TemporaryFolder folder;
+  const std::string frontier = folder / "frontier", first = folder / "first.json",
+                    second = folder / "second.json";
+  const auto sweep = reprise(small_gpt("plan", {"--sweep", frontier, "--steps", "1"}));
+  INFO(sweep.out << sweep.err);
+  REQUIRE(sweep.code == 0);
+  const std::string csv = cli_test::content(frontier + ".csv"), svg = cli_test::content(frontier + ".svg");
+  CHECK_THAT(csv,
+             Catch::StartsWith("planner,budget_bytes,peak_bytes,activations,replays,extra_flops,time\n"));
+  for (const char* planner : {"auto", "sqrt", "graph", "rotor", "revolve", "recursive", "dtr"}) {
+    CHECK_THAT(csv, Contains(std::string("\n") + planner + ","));
+    CHECK_THAT(svg, Contains(std::string(">") + planner + "</text>"));
+  }
+  CHECK_THAT(svg, Catch::StartsWith("<svg") && Catch::EndsWith("</svg>\n"));
+  CHECK_THAT(svg, !Contains("href"));  // it needs no other file
+
+  REQUIRE(reprise(small_gpt("plan", {"--budget", "7MiB", "--out", first})).code == 0);
+  REQUIRE(reprise(small_gpt("plan", {"--budget", "6MiB", "--out", second})).code == 0);
+  const auto same = reprise({"plan", "--diff", first + "," + first});
+  CHECK(same.out == "the plans are the same\n");
+  const auto different = reprise({"plan", "--diff", first + "," + second});
+  CHECK_THAT(different.out, Contains("region [") && Contains("predicted peak"));
+  CHECK(reprise({"plan", "--diff", first}).code == 2);
+  const auto valid = reprise(small_gpt("plan", {"--validate", first}));
+  INFO(valid.out << valid.err);
+  CHECK(valid.code == 0);
+  const std::size_t predicted = json::parse(cli_test::content(first))["predicted_peak"];
+  CHECK_THAT(valid.out, Contains("peak " + std::to_string(predicted) + " bytes"));
+  const auto other = reprise({"plan", "--model", "lenet", "--validate", first});
+  CHECK(other.code == 1);
+  CHECK_THAT(other.err, Contains("node 0 is conv2d"));
+}
+
+TEST_CASE("cli bench: values are let go of as a step runs", "[cli]") {
+  const auto result = reprise(small_gpt("bench", {"--steps", "1", "--budget", "7MiB", "--planner", "dtr"}));
+  INFO(result.out << result.err);
+  REQUIRE(result.code == 0);
+  const json line = json::parse(result.out);
+  CHECK(line["checkpoint"] == "dtr");
+  CHECK(line["replayed_nodes"] > 0);
+  CHECK(line["peak_bytes"].get<std::size_t>() - line["peak_by_tag"]["data"].get<std::size_t>() <= 7U << 20U);
+}
