@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <atomic>
-#include <cstring>
 #include <new>
 #include <utility>
 
@@ -17,12 +16,13 @@ std::atomic<std::size_t> peak_bytes{0};
 
 }  // namespace
 
-OffloadedCopy::OffloadedCopy(const void* data, std::size_t bytes) : bytes_(bytes), present_(true) {
+OffloadedCopy::OffloadedCopy(const void* data, std::size_t bytes, Device device)
+    : bytes_(bytes), present_(true) {
   if (data) {
     data_.reset(new (std::nothrow) std::byte[bytes]);
     if (!data_)
       throw OutOfMemory(fmt::format("out of host memory: an offloaded copy asked for {} bytes", bytes));
-    std::memcpy(data_.get(), data, bytes);
+    services(device).copy(data_.get(), data, bytes);
   }
   const std::size_t now = live_bytes += bytes;
   std::size_t peak = peak_bytes.load();
@@ -51,8 +51,8 @@ void OffloadedCopy::reset() noexcept {
   present_ = false;
 }
 
-void OffloadedCopy::copy_to(void* data) const {
-  if (data_ && data) std::memcpy(data, data_.get(), bytes_);
+void OffloadedCopy::copy_to(void* data, Device device) const {
+  if (data_ && data) services(device).copy(data, data_.get(), bytes_);
 }
 
 std::size_t offloaded_bytes() { return live_bytes; }

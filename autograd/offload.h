@@ -3,19 +3,22 @@
 #include <cstddef>
 #include <memory>
 
+#include "reprise/core/device.h"
+
 namespace reprise {
 
 // A move-only copy; released when it dies. In a dry run it has no bytes but counts.
 class OffloadedCopy {
  public:
   OffloadedCopy() = default;
-  OffloadedCopy(const void* data, std::size_t bytes);  // throws OutOfMemory
+  // Of bytes on `device`; throws OutOfMemory.
+  OffloadedCopy(const void* data, std::size_t bytes, Device device);
   OffloadedCopy(OffloadedCopy&& other) noexcept;
   OffloadedCopy& operator=(OffloadedCopy&& other) noexcept;
   ~OffloadedCopy() { reset(); }
   void reset() noexcept;
   explicit operator bool() const { return present_; }
-  void copy_to(void* data) const;
+  void copy_to(void* data, Device device) const;
 
  private:
   std::unique_ptr<std::byte[]> data_;

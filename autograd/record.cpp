@@ -181,8 +181,10 @@ void TapeState::append(std::shared_ptr<const Op> op, std::span<const Tensor> inp
     copies.resize(outputs.size());
     for (std::size_t j = 0; j < outputs.size(); ++j) {
       decisions[j] = decide(outer, n, static_cast<Index>(j), described);
-      if (decisions[j] == Decision::offload)
-        copies[j] = OffloadedCopy(outputs[j].impl()->storage->data, outputs[j].impl()->storage->bytes);
+      if (decisions[j] == Decision::offload) {
+        const Storage& storage = *outputs[j].impl()->storage;
+        copies[j] = OffloadedCopy(storage.data, storage.bytes, storage.device);
+      }
     }
   }
   if (outer) {

@@ -1,11 +1,13 @@
 #include "reprise/checkpoint/trace.h"
 
+#include <map>
 #include <unordered_map>
 
 #include "reprise/autograd/tape_state.h"
 #include "reprise/checkpoint/costs.h"
 #include "reprise/core/dry_run.h"
 #include "reprise/core/lifetime.h"
+#include "reprise/core/meter.h"
 
 namespace reprise::checkpoint {
 namespace {
@@ -155,12 +157,16 @@ Device device_of(const TapeState& tape) {
   return Device::cpu();
 }
 
-// Live bytes of each device before the step, all tags but data.
-std::size_t live_without_data(Device device) {
-  std::size_t bytes = 0;
-  for (const auto& [tag, held] : memory::by_tag(device))
-    if (tag != memory::to_string(memory::Tag::data)) bytes += held;
-  return bytes;
+// Live bytes of each device, all tags but data.
+std::map<Device, std::size_t> live_without_data() {
+  std::map<Device, std::size_t> live;
+  const auto count = [&](Device device) {
+    for (const auto& [tag, held] : memory::by_tag(device))
+      if (tag != memory::to_string(memory::Tag::data)) live[device] += held;
+  };
+  count(Device::cpu());
+  for (int i = 0; i < memory::Meters::kMaxCudaDevices; ++i) count(Device::cuda(i));
+  return live;
 }
 
 }  // namespace
@@ -168,12 +174,12 @@ std::size_t live_without_data(Device device) {
 Trace trace(const Step& step) {
   const DryRun dry;
   Tape tape;
-  const std::size_t base = live_without_data(Device::cpu());
+  std::map<Device, std::size_t> base = live_without_data();  // which device the step is on shows later
   Recorder recorder(tape.state());
   tape.state().ignore_regions = true;
   step(tape);
   const Device device = device_of(tape.state());
-  Trace traced = recorder.finish(device, device == Device::cpu() ? base : live_without_data(device));
+  Trace traced = recorder.finish(device, base[device]);
   model_costs(traced);
   return traced;
 }

@@ -7,6 +7,7 @@ void fill_kernel_slots() {
   fill_activations();
   fill_arithmetic();
   fill_attention();
+  fill_convolution();
   fill_dropout();
   fill_embedding();
   fill_losses();

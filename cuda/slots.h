@@ -7,6 +7,7 @@ void fill_kernel_slots();
 void fill_activations();
 void fill_arithmetic();
 void fill_attention();
+void fill_convolution();
 void fill_dropout();
 void fill_embedding();
 void fill_losses();

@@ -46,7 +46,7 @@ TEST_CASE("bad input: a wrong dtype names both and how to convert", "[engine][ba
 }
 
 TEST_CASE("bad input: a wrong device names both and how to move", "[engine][bad_input]") {
-  CHECK_THROWS_WITH(Tensor::ones({2}, {.device = Device::cuda()}), Contains("CUDA"));
+  CHECK_THROWS_WITH(Tensor::ones({2}, {.device = Device::cuda(15)}), Contains("CUDA"));
   const DryRun dry;  // in which a tensor may lie on a device that is not here
   const Tensor there = Tensor::ones({2}, {.device = Device::cuda()});
   CHECK_THROWS_WITH(Tensor::ones({2}) + there, Contains("add") && Contains("cuda:0") &&

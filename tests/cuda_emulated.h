@@ -9,8 +9,7 @@ namespace reprise::test {
 
 bool on_real_gpu();
 
-// cuda:0, after the plugin to be used has been settled for this process.
-Device cuda_device();
+Device cuda_device();  // cuda:0
 
 // How the emulator runs until the end of the scope; nothing on a real GPU. Its faults are forgotten at both ends.
 class EmulatorSettings {
@@ -23,5 +22,8 @@ class EmulatorSettings {
 
 emulator::Statistics emulator_statistics();
 std::string emulator_last_fault();
+
+// Runs a small kernel of tests/cuda_emulator/planted.cu; y: 256 numbers. 0: no error.
+int run_planted(const char* name, float* y);
 
 }  // namespace reprise::test

@@ -79,7 +79,6 @@ TEST_CASE("cuda: the real plugin opens, and says what it finds", "[cuda]") {
 
 TEST_CASE("cuda: a wrong device number, and devices whose number cannot be", "[cuda]") {
   if (on_real_gpu()) return;
-  cuda_device();
   CHECK_THROWS_WITH(Tensor::zeros({2}, {.device = Device::cuda(2)}),
                     "cuda:2: there are 2 CUDA devices, numbered from 0");
   CHECK_THROWS_WITH(services(Device::cuda(-1)), "cuda:-1: there are 2 CUDA devices, numbered from 0");

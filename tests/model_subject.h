@@ -19,6 +19,7 @@ struct Subject {
   // `pixels`: of a ResNet's images, where not the model's own.
   explicit Subject(std::string_view name, DType dtype = DType::f32, std::int64_t pixels = 0);
   explicit Subject(nn::Model made, std::int64_t batch = 2, std::int64_t pixels = 0);
+  void to(Device device);
   void reset();
   Tensor loss(nn::CheckpointSetting setting, bool nested);
   checkpoint::Step step();  // without checkpointing
@@ -32,7 +33,7 @@ struct Outcome {
   std::int64_t replays = 0;
 };
 
-// A step from the same state each time. `nested`: one region more, around the whole model. Requires that the allocator kept
+// A step from the same state each time. `nested`: one region more, around the whole model. On the CPU, requires that the allocator kept
 // its bound.
 Outcome take_step(Subject& subject, nn::CheckpointSetting setting, bool nested, const Plan* plan);
 

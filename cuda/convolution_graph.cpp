@@ -1,0 +1,85 @@
+#include "reprise/cuda/convolution_graph.h"
+
+#include <array>
+
+namespace reprise::cuda {
+
+namespace {
+
+using Extents = std::array<std::int64_t, 4>;
+
+// cuDNN has channels second, whatever order they lie in.
+Descriptor image(std::int64_t id, const Convolution& c, const Shape& s) {
+  const Extents extents = {s[0], s[3], s[1], s[2]};
+  const Extents strides = {s[1] * s[2] * s[3], 1, s[2] * s[3], s[3]};
+  return tensor_descriptor(id, c.dtype, extents, strides, c.alignment);
+}
+
+Descriptor settings(const Convolution& c) {
+  const cudnnDataType_t compute = CUDNN_DATA_FLOAT;
+  const cudnnConvolutionMode_t mode = CUDNN_CROSS_CORRELATION;
+  const auto pair = [](Pair p) { return std::array<std::int64_t, 2>{p.h, p.w}; };
+  Descriptor result(CUDNN_BACKEND_CONVOLUTION_DESCRIPTOR);
+  result.set(CUDNN_ATTR_CONVOLUTION_COMP_TYPE, CUDNN_TYPE_DATA_TYPE, 1, &compute)
+      .set(CUDNN_ATTR_CONVOLUTION_CONV_MODE, CUDNN_TYPE_CONVOLUTION_MODE, 1, &mode)
+      .set(CUDNN_ATTR_CONVOLUTION_SPATIAL_DIMS, std::int64_t{2})
+      .set(CUDNN_ATTR_CONVOLUTION_PRE_PADDINGS, pair(c.padding))
+      .set(CUDNN_ATTR_CONVOLUTION_POST_PADDINGS, pair(c.padding))
+      .set(CUDNN_ATTR_CONVOLUTION_DILATIONS, pair(c.dilation))
+      .set(CUDNN_ATTR_CONVOLUTION_FILTER_STRIDES, pair(c.stride))
+      .finalize();
+  return result;
+}
+
+// cuDNN's names of an operation's parts.
+struct Names {
+  cudnnBackendDescriptorType_t operation;
+  cudnnBackendAttributeName_t x, weight, y, settings, alpha, beta;
+};
+
+Names names_of(ConvolutionKind kind) {
+  switch (kind) {
+    case ConvolutionKind::forward:
+      return {CUDNN_BACKEND_OPERATION_CONVOLUTION_FORWARD_DESCRIPTOR,
+              CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_X,
+              CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_W,
+              CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_Y,
+              CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_CONV_DESC,
+              CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_ALPHA,
+              CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_BETA};
+    case ConvolutionKind::backward_input:
+      return {CUDNN_BACKEND_OPERATION_CONVOLUTION_BACKWARD_DATA_DESCRIPTOR,
+              CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_DX,
+              CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_W,
+              CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_DY,
+              CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_CONV_DESC,
+              CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_ALPHA,
+              CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_BETA};
+    case ConvolutionKind::backward_weight:
+      break;
+  }
+  return {CUDNN_BACKEND_OPERATION_CONVOLUTION_BACKWARD_FILTER_DESCRIPTOR,
+          CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_X,
+          CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_DW,
+          CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_DY,
+          CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_CONV_DESC,
+          CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_ALPHA,
+          CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_BETA};
+}
+
+}  // namespace
+
+Descriptor convolution_operation(const Convolution& c) {
+  const Names names = names_of(c.kind);
+  Descriptor operation(names.operation);
+  operation.set(names.x, image(kImage, c, c.x))
+      .set(names.weight, image(kWeight, c, c.weight))
+      .set(names.y, image(kResult, c, c.y))
+      .set(names.settings, settings(c))
+      .set(names.alpha, 1.0F)
+      .set(names.beta, 0.0F)
+      .finalize();
+  return operation;
+}
+
+}  // namespace reprise::cuda

@@ -1,0 +1,30 @@
+#pragma once
+// Convolutions as cuDNN's operations.
+#include "reprise/cuda/cudnn_graph.h"
+#include "reprise/ops/conv2d.h"
+
+namespace reprise::cuda {
+
+enum class ConvolutionKind { forward, backward_input, backward_weight };
+
+// Of x [n, h, w, in], weight [out, h, w, in / groups], y [n, p, q, out]; gradients have the shapes of what they are of, and
+// all of it one dtype (cuDNN 9.19 has no engine for the weight's gradient in f32 of operands of 16 bits).
+struct Convolution {
+  ConvolutionKind kind = ConvolutionKind::forward;
+  DType dtype = DType::f32;
+  Shape x, weight, y;
+  Pair stride = 1, padding = 0, dilation = 1;
+  std::int64_t alignment = 16;  // of where the tensors begin, in bytes
+};
+
+// The ids of the operation's tensors.
+inline constexpr std::int64_t kImage = 1, kWeight = 2, kResult = 3;
+
+Descriptor convolution_operation(const Convolution& convolution);
+
+// Engines that round f32 are for f32 alone to refuse.
+inline PlanRequest plan_request(const Convolution& convolution, bool allow_tf32) {
+  return {.tf32 = allow_tf32 || convolution.dtype != DType::f32};
+}
+
+}  // namespace reprise::cuda

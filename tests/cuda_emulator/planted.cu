@@ -1,0 +1,87 @@
+// Small kernels with a fault in each, and without: what the emulator must notice.
+#include <cublasLt.h>
+
+#include <cstring>
+#include <string_view>
+
+#include "reprise/cuda/kernel.cuh"
+#include "reprise/cuda/reduce.cuh"
+
+namespace reprise::cuda {
+namespace {
+
+constexpr int kCount = 256;
+
+// y[i] = x[kCount - 1 - i] through shared memory.
+template <bool barrier>
+__global__ void reverse(const float* x, float* y) {
+  float* shared = shared_memory<float>();
+  shared[threadIdx.x] = x[threadIdx.x];
+  if (barrier) __syncthreads();
+  y[threadIdx.x] = shared[kCount - 1 - threadIdx.x];
+}
+
+// Half of the threads wait for the other half, which has gone.
+__global__ void reverse_in_half(const float* x, float* y) {
+  y[threadIdx.x] = x[kCount - 1 - threadIdx.x];
+  if (threadIdx.x < kCount / 2) __syncthreads();
+}
+
+// y = 2 x: `last` is the last number that is written.
+__global__ void twice(int last, const float* x, float* y) {
+  const std::int64_t i = thread_number();
+  if (i <= last) y[i] = 2 * x[i];
+}
+
+// y = the sum of x's warp, asked of lanes that do not take part.
+__global__ void sum_warps(bool all_take_part, const float* x, float* y) {
+  float value = x[threadIdx.x];
+  if (all_take_part || threadIdx.x % kWarp < kWarp / 2) value = reduce_warp(value, Add{});
+  y[threadIdx.x] = value;
+}
+
+}  // namespace
+}  // namespace reprise::cuda
+
+// Runs what `name` says on 0, 1, ..., 255 and copies the result to `y`; an error of CUDA, or 0.
+extern "C" int reprise_emulator_planted(const char* name, float* y) {
+  using namespace reprise;
+  using namespace reprise::cuda;
+  const std::string_view planted = name;
+  const Context& context = use(Device::cuda(0));
+  DeviceServices& device = services(0);
+  float numbers[kCount];
+  for (int i = 0; i < kCount; ++i) numbers[i] = static_cast<float>(i);
+  auto* from = static_cast<float*>(device.allocate(sizeof numbers));
+  auto* to = static_cast<float*>(device.allocate(sizeof numbers));
+  device.copy(from, numbers, sizeof numbers);
+  const auto start = [&](std::int64_t grid, std::size_t shared, auto kernel, auto... arguments) {
+    launch(name, context, grid, kCount, shared, kernel, arguments...);
+  };
+  try {
+    if (planted == "reverse") start(1, sizeof numbers, reverse<true>, from, to);
+    if (planted == "reverse without a barrier") start(1, sizeof numbers, reverse<false>, from, to);
+    if (planted == "reverse in too little shared memory")
+      start(1, sizeof numbers - 16, reverse<true>, from, to);
+    if (planted == "a barrier in half of the block") start(1, 0, reverse_in_half, from, to);
+    if (planted == "twice") start(2, 0, twice, kCount - 1, from, to);
+    if (planted == "twice, one too many") start(2, 0, twice, kCount, from, to);
+    if (planted == "twice, one too few") start(1, 0, twice, kCount - 2, from, to);
+    if (planted == "twice, of the host's memory") start(1, 0, twice, kCount - 1, numbers, to);
+    if (planted == "twice, on a released operand") {
+      device.release(from, sizeof numbers);
+      start(1, 0, twice, kCount - 1, from, to);
+    }
+    if (planted == "sum of warps") start(1, 0, sum_warps, true, from, to);
+    if (planted == "sum of warps, half of the lanes") start(1, 0, sum_warps, false, from, to);
+    if (planted == "twice, read too early") {
+      start(1, 0, twice, kCount - 1, from, to);
+      std::memcpy(y, to, sizeof numbers);
+      return 0;
+    }
+    device.copy(y, to, sizeof numbers);
+  } catch (const DeviceError&) {
+    return 1;
+  }
+  return 0;
+}

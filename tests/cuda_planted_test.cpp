@@ -1,0 +1,68 @@
+// Faults that are planted into small kernels are noticed by the emulator: by an error, or by a result that is wrong in some
+// order of threads. Without the fault the same kernels pass.
+#include <catch2/catch.hpp>
+#include <cmath>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "reprise/tests/cuda_emulated.h"
+
+using namespace reprise::test;
+using reprise::emulator::Schedule;
+
+namespace {
+
+constexpr int kCount = 256;
+using Formula = std::function<float(int)>;
+
+float reversed(int i) { return static_cast<float>(kCount - 1 - i); }
+float twice(int i) { return 2 * static_cast<float>(i); }
+float sum_of_warp(int i) {
+  float sum = 0;
+  for (int k = 0; k < 32; ++k) sum += static_cast<float>(i / 32 * 32 + k);
+  return sum;
+}
+
+// Passes in every order of threads and blocks, with the work of streams done late and at once.
+bool passes(const char* name, const Formula& expected) {
+  for (const Schedule schedule : {Schedule::forward, Schedule::reverse, Schedule::random}) {
+    const EmulatorSettings settings({.schedule = schedule, .seed = 3});
+    std::vector<float> y(kCount, 0);
+    if (run_planted(name, y.data()) != 0) return false;
+    for (int i = 0; i < kCount; ++i)
+      if (!(y[static_cast<std::size_t>(i)] == expected(i))) return false;
+  }
+  return true;
+}
+
+// What the emulator says of it; empty where nothing failed.
+std::string fault(const char* name) {
+  const EmulatorSettings settings({});
+  std::vector<float> y(kCount, 0);
+  return run_planted(name, y.data()) == 0 ? "" : emulator_last_fault();
+}
+
+}  // namespace
+
+TEST_CASE("cuda: planted faults are noticed, and what has none passes", "[cuda]") {
+  if (on_real_gpu()) return;
+  CHECK(passes("reverse", reversed));
+  CHECK(passes("twice", twice));
+  CHECK(passes("sum of warps", sum_of_warp));
+
+  CHECK_FALSE(passes("reverse without a barrier", reversed));
+  CHECK(fault("reverse without a barrier").empty());  // it is the order of threads that shows it
+  CHECK(fault("reverse in too little shared memory") ==
+        "reverse in too little shared memory touches an address that is not the device's");
+  CHECK(fault("a barrier in half of the block") ==
+        "a barrier in half of the block waits at __syncthreads for threads that do not come");
+  CHECK(fault("twice, one too many") == "twice, one too many touches memory that it was not given");
+  CHECK_FALSE(passes("twice, one too few", twice));  // NaN stays at the end
+  CHECK_FALSE(passes("twice, of the host's memory", twice));
+  CHECK(fault("twice, on a released operand") ==
+        "twice, on a released operand touches memory that it was not given");
+  CHECK(fault("sum of warps, half of the lanes") ==
+        "sum of warps, half of the lanes waits in a warp operation for lanes that do not come");
+  CHECK_FALSE(passes("twice, read too early", twice));
+}
