@@ -22,8 +22,8 @@ using namespace reprise;
 using namespace reprise::cli;
 
 constexpr const char* kCheckpointHelp =
-    "none; block: each block is a region; recompute_cheap: the same, but products, convolutions and "
-    "attention are kept; sqrt: round(sqrt(blocks)) segments; N: that many segments";
+    "none; block: each block but the last is a region; recompute_cheap: each is one that keeps products, "
+    "convolutions and attention; sqrt: round(sqrt(blocks)) segments; N: that many segments";
 
 CLI::Validator one_of(const std::vector<std::string>& names) {
   return CLI::Validator(

@@ -61,7 +61,10 @@ std::vector<SummaryPart> Model::parts(CheckpointSetting setting) {
   };
   const std::int64_t count = block_count();
   if (setting.kind == Kind::none || each) {
-    for (std::int64_t i = 0; i < count; ++i) add_blocks(i, i + 1, each.value_or(none));
+    for (std::int64_t i = 0; i < count; ++i) {
+      const bool read_at_once = setting.kind == Kind::block && count > 1 && i == count - 1;
+      add_blocks(i, i + 1, read_at_once ? none : each.value_or(none));
+    }
   } else {
     const std::int64_t segments = setting.kind == Kind::segments
                                       ? setting.segments
