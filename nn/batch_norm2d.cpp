@@ -49,7 +49,8 @@ Tensor BatchNorm2d::evaluated(Tensor x) const {
 }
 
 Tensor BatchNorm2d::moved_by(BatchNormOutputs outputs) {
-  const double count = static_cast<double>(outputs.y.numel() / outputs.y.size(-1));
+  const std::int64_t places = outputs.y.numel() / outputs.y.size(-1);
+  const auto count = static_cast<double>(places);
   const NoGrad no_grad;
   Tensor variance = 1.0 / (outputs.rstd * outputs.rstd) - options.eps;
   assign_state(running_mean, moved(running_mean, std::move(outputs.mean), options.momentum));

@@ -13,7 +13,8 @@ namespace reprise::optim {
 double step_lr(double lr, std::int64_t step, StepLROptions options) {
   if (options.step_size < 1)
     throw UserError(fmt::format("step_lr: step_size = {} is below 1", options.step_size));
-  return lr * std::pow(options.gamma, static_cast<double>(step / options.step_size));
+  const std::int64_t steps_down = step / options.step_size;
+  return lr * std::pow(options.gamma, static_cast<double>(steps_down));
 }
 
 double cosine_annealing(double lr, std::int64_t step, CosineAnnealingOptions options) {
