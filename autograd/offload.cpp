@@ -1,8 +1,12 @@
 #include "reprise/autograd/offload.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <atomic>
+#include <cerrno>
+#include <cstring>
 #include <new>
 #include <utility>
 
@@ -13,16 +17,78 @@ namespace {
 
 std::atomic<std::size_t> live_bytes{0};
 std::atomic<std::size_t> peak_bytes{0};
+thread_local std::string folder;  // empty: host memory
+
+// A file of this process, open; closed at the end.
+class File {
+ public:
+  File(const std::string& path, int flags) : path_(path), number_(::open(path.c_str(), flags, 0600)) {
+    if (number_ < 0) fail("cannot be opened");
+  }
+  ~File() { ::close(number_); }
+  File(const File&) = delete;
+  File& operator=(const File&) = delete;
+
+  void write(const void* data, std::size_t bytes) {
+    for (const auto* next = static_cast<const std::byte*>(data); bytes > 0;) {
+      const ssize_t written = ::write(number_, next, bytes);
+      if (written < 0 && errno == EINTR) continue;
+      if (written <= 0) fail("cannot be written");
+      next += written;
+      bytes -= static_cast<std::size_t>(written);
+    }
+  }
+  void read(void* data, std::size_t bytes) {
+    for (auto* next = static_cast<std::byte*>(data); bytes > 0;) {
+      const ssize_t got = ::read(number_, next, bytes);
+      if (got < 0 && errno == EINTR) continue;
+      if (got < 0) fail("cannot be read");
+      if (got == 0)
+        throw FileError(fmt::format("{}: {} bytes of an offloaded value are missing", path_, bytes));
+      next += got;
+      bytes -= static_cast<std::size_t>(got);
+    }
+  }
+
+ private:
+  [[noreturn]] void fail(const char* what) const {
+    throw FileError(fmt::format("{}: {}, an offloaded value: {}", path_, what, std::strerror(errno)));
+  }
+  const std::string& path_;
+  int number_;
+};
+
+std::string write_file(const void* data, std::size_t bytes) {
+  static std::atomic<std::uint64_t> next{0};
+  const std::string path = fmt::format("{}/reprise-{}-{}.offloaded", folder, ::getpid(), next++);
+  File file(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC);
+  try {
+    file.write(data, bytes);
+  } catch (...) {
+    ::unlink(path.c_str());
+    throw;
+  }
+  return path;
+}
+
+std::unique_ptr<std::byte[]> host_buffer(std::size_t bytes) {
+  std::unique_ptr<std::byte[]> buffer(new (std::nothrow) std::byte[bytes]);
+  if (!buffer)
+    throw OutOfMemory(fmt::format("out of host memory: an offloaded copy asked for {} bytes", bytes));
+  return buffer;
+}
 
 }  // namespace
 
 OffloadedCopy::OffloadedCopy(const void* data, std::size_t bytes, Device device)
     : bytes_(bytes), present_(true) {
   if (data) {
-    data_.reset(new (std::nothrow) std::byte[bytes]);
-    if (!data_)
-      throw OutOfMemory(fmt::format("out of host memory: an offloaded copy asked for {} bytes", bytes));
+    data_ = host_buffer(bytes);
     services(device).copy(data_.get(), data, bytes);
+    if (!folder.empty()) {
+      file_ = write_file(data_.get(), bytes);
+      data_.reset();
+    }
   }
   const std::size_t now = live_bytes += bytes;
   std::size_t peak = peak_bytes.load();
@@ -30,15 +96,13 @@ OffloadedCopy::OffloadedCopy(const void* data, std::size_t bytes, Device device)
   }
 }
 
-OffloadedCopy::OffloadedCopy(OffloadedCopy&& other) noexcept
-    : data_(std::move(other.data_)),
-      bytes_(std::exchange(other.bytes_, 0)),
-      present_(std::exchange(other.present_, false)) {}
+OffloadedCopy::OffloadedCopy(OffloadedCopy&& other) noexcept { *this = std::move(other); }
 
 OffloadedCopy& OffloadedCopy::operator=(OffloadedCopy&& other) noexcept {
   if (this == &other) return *this;
   reset();
   data_ = std::move(other.data_);
+  file_ = std::exchange(other.file_, {});
   bytes_ = std::exchange(other.bytes_, 0);
   present_ = std::exchange(other.present_, false);
   return *this;
@@ -46,14 +110,27 @@ OffloadedCopy& OffloadedCopy::operator=(OffloadedCopy&& other) noexcept {
 
 void OffloadedCopy::reset() noexcept {
   if (present_) live_bytes -= bytes_;
+  if (!file_.empty()) ::unlink(file_.c_str());
   data_.reset();
+  file_.clear();
   bytes_ = 0;
   present_ = false;
 }
 
 void OffloadedCopy::copy_to(void* data, Device device) const {
-  if (data_ && data) services(device).copy(data, data_.get(), bytes_);
+  if (!data) return;
+  if (file_.empty()) return services(device).copy(data, data_.get(), bytes_);
+  const std::unique_ptr<std::byte[]> buffer = host_buffer(bytes_);
+  File(file_, O_RDONLY | O_CLOEXEC).read(buffer.get(), bytes_);
+  services(device).copy(data, buffer.get(), bytes_);
 }
+
+OffloadToFolder::OffloadToFolder(std::string path) : previous_(std::exchange(folder, std::move(path))) {
+  if (::access(folder.c_str(), W_OK | X_OK) == 0) return;
+  const std::string wrong = std::exchange(folder, previous_);
+  throw UserError(fmt::format("offloading to {}: {}", wrong, std::strerror(errno)));
+}
+OffloadToFolder::~OffloadToFolder() { folder = std::move(previous_); }
 
 std::size_t offloaded_bytes() { return live_bytes; }
 std::size_t peak_offloaded_bytes() { return peak_bytes; }

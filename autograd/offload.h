@@ -1,7 +1,9 @@
 #pragma once
-// The copy of a dropped value's bytes outside its device: in host memory. Counted by its own meter, not the device's.
+// The copy of a dropped value's bytes outside its device: in host memory, or in a file. Counted by its own meter, not the
+// device's.
 #include <cstddef>
 #include <memory>
+#include <string>
 
 #include "reprise/core/device.h"
 
@@ -11,19 +13,34 @@ namespace reprise {
 class OffloadedCopy {
  public:
   OffloadedCopy() = default;
-  // Of bytes on `device`; throws OutOfMemory.
+  // Of bytes on `device`; throws OutOfMemory, or FileError: the disk is full.
   OffloadedCopy(const void* data, std::size_t bytes, Device device);
   OffloadedCopy(OffloadedCopy&& other) noexcept;
   OffloadedCopy& operator=(OffloadedCopy&& other) noexcept;
   ~OffloadedCopy() { reset(); }
   void reset() noexcept;
   explicit operator bool() const { return present_; }
-  void copy_to(void* data, Device device) const;
+  void copy_to(void* data, Device device) const;  // throws FileError: the file is gone, or not whole
 
  private:
   std::unique_ptr<std::byte[]> data_;
+  std::string file_;
   std::size_t bytes_ = 0;
   bool present_ = false;
+};
+
+// While it lives, this thread's copies go to files in the folder, which must be there; each is removed with its copy. A copy
+// that could not be written or read is a FileError that names its file: of the record, which changes nothing, or of the
+// backward, which may be called again.
+class [[nodiscard]] OffloadToFolder {
+ public:
+  explicit OffloadToFolder(std::string folder);
+  ~OffloadToFolder();
+  OffloadToFolder(const OffloadToFolder&) = delete;
+  OffloadToFolder& operator=(const OffloadToFolder&) = delete;
+
+ private:
+  std::string previous_;
 };
 
 // Bytes in offloaded copies of all tapes of this process, now and at most.

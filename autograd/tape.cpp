@@ -180,7 +180,8 @@ void TapeState::settle(Index s) {
   } else {
     settled.strong.reset();
   }
-  if (settled.parked == 0) settled.host.reset();
+  // A copy that a pending backward wants stays until it is fetched, also when its region has let go of it.
+  if (settled.parked == 0 && (settled.current || settled.holds == 0)) settled.host.reset();
 }
 
 void TapeState::hold(Index s) {

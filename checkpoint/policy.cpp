@@ -30,6 +30,10 @@ Policy Policy::recompute_cheap() {
   });
 }
 
+Policy Policy::offload() {
+  return custom([](const NodeInfo&) { return Decision::offload; });
+}
+
 Policy Policy::custom(Function decide) {
   Policy policy;
   policy.function_ = std::make_shared<const Function>(std::move(decide));

@@ -24,6 +24,8 @@ class Policy {
   // Keeps the outputs of ops that do at least 16 floating-point operations for a byte of them: products, convolutions,
   // attention. What is cheaper to make again than that (element-wise ops, norms, softmax, copies) is recomputed.
   static Policy recompute_cheap();
+  // Copies everything out of the device, to host memory or to files (autograd/offload.h), and runs nothing again.
+  static Policy offload();
   static Policy custom(Function decide);
 
   bool makes_region() const { return makes_region_; }
