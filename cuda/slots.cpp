@@ -17,6 +17,7 @@ void fill_kernel_slots() {
   fill_products();
   fill_reductions();
   fill_softmax();
+  fill_transformer();
   fill_updates();
 }
 

@@ -17,6 +17,7 @@ void fill_pooling();
 void fill_products();
 void fill_reductions();
 void fill_softmax();
+void fill_transformer();
 void fill_updates();
 
 }  // namespace reprise::cuda

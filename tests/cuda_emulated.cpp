@@ -54,5 +54,9 @@ std::string emulator_last_fault() {
 int run_planted(const char* name, float* y) {
   return emulator_function<int (*)(const char*, float*)>("reprise_emulator_planted")(name, y);
 }
+int run_planted_product(bool swapped, const float* a, const float* b, float* y) {
+  return emulator_function<int (*)(bool, const float*, const float*, float*)>(
+      "reprise_emulator_planted_product")(swapped, a, b, y);
+}
 
 }  // namespace reprise::test

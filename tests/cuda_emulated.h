@@ -25,5 +25,7 @@ std::string emulator_last_fault();
 
 // Runs a small kernel of tests/cuda_emulator/planted.cu; y: 256 numbers. 0: no error.
 int run_planted(const char* name, float* y);
+// y [16, 32] = a [16, 8] b [8, 32] by cuBLASLt, told of its operands' leading dimensions, or of the other's. 0: no error.
+int run_planted_product(bool swapped, const float* a, const float* b, float* y);
 
 }  // namespace reprise::test

@@ -19,7 +19,7 @@ using emulator::Schedule;
 namespace {
 
 // Ops that CUDA has no kernel for yet. No ready model uses them.
-const std::set<std::string> without_kernel = {"glu", "linear_cross_entropy", "rms_norm", "rotary_embedding"};
+const std::set<std::string> without_kernel = {"linear_cross_entropy"};
 
 // All but the one that computes in f64, which the CUDA backend leaves to the CPU.
 std::vector<OpCase> cases() {

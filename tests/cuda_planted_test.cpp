@@ -66,3 +66,19 @@ TEST_CASE("cuda: planted faults are noticed, and what has none passes", "[cuda]"
         "sum of warps, half of the lanes waits in a warp operation for lanes that do not come");
   CHECK_FALSE(passes("twice, read too early", twice));
 }
+
+TEST_CASE("cuda: a product with swapped leading dimensions is noticed", "[cuda]") {
+  if (on_real_gpu()) return;
+  const EmulatorSettings settings({});
+  std::vector<float> a(16 * 8), b(8 * 32), y(16 * 32, 0);
+  for (std::size_t i = 0; i < a.size(); ++i) a[i] = static_cast<float>(i % 5);
+  for (std::size_t i = 0; i < b.size(); ++i) b[i] = static_cast<float>(i % 7);
+  REQUIRE(run_planted_product(false, a.data(), b.data(), y.data()) == 0);
+  for (std::size_t m = 0; m < 16; ++m)
+    for (std::size_t n = 0; n < 32; ++n) {
+      float expected = 0;
+      for (std::size_t k = 0; k < 8; ++k) expected += a[m * 8 + k] * b[k * 32 + n];
+      CHECK(y[m * 32 + n] == expected);
+    }
+  CHECK(run_planted_product(true, a.data(), b.data(), y.data()) != 0);
+}

@@ -182,14 +182,15 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t, cublasLtMatmulDesc_t desc, const
       !memory.contains(d, result.bytes()) ||
       (biased && !memory.contains(operation.bias, static_cast<std::size_t>(result.rows) * element)))
     return CUBLAS_STATUS_EXECUTION_FAILED;
-  if (workspace_bytes < algorithm->data[1] || !memory.contains(workspace, workspace_bytes))
+  if (workspace_bytes < algorithm->data[1] ||
+      (workspace_bytes > 0 && !memory.contains(workspace, workspace_bytes)))
     return CUBLAS_STATUS_INVALID_VALUE;
   for (const void* operand : {a, b, static_cast<const void*>(d)})
     if (reinterpret_cast<std::uintptr_t>(operand) % algorithm->data[0] != 0)
       return CUBLAS_STATUS_INVALID_VALUE;
 
   submit(stream, [=] {
-    std::memset(workspace, 0, workspace_bytes);  // it is the library's to write
+    if (workspace_bytes > 0) std::memset(workspace, 0, workspace_bytes);  // it is the library's to write
     const bool t1 = operation.first == CUBLAS_OP_T, t2 = operation.second == CUBLAS_OP_T;
     const std::int64_t inner = t1 ? first.rows : first.columns;
     std::vector<float> column(static_cast<std::size_t>(inner));

@@ -184,9 +184,14 @@ struct Convolution {
             for (std::int64_t j = 0; j < weight.extents[3]; ++j) {
               const std::int64_t w = q * stride[1] - padding[1] + j * dilation[1];
               if (w < 0 || w >= x.extents[3]) continue;
-              for (std::int64_t o = 0; o < y.extents[1]; ++o)
+              const std::int64_t in_x = x.at(n, 0, h, w), in_weight = weight.at(0, 0, i, j),
+                                 in_y = y.at(n, 0, p, q);
+              for (std::int64_t o = 0; o < y.extents[1]; ++o) {
+                const std::int64_t from = in_x + o / outs * weight.extents[1] * x.strides[1];
+                const std::int64_t with = in_weight + o * weight.strides[0], to = in_y + o * y.strides[1];
                 for (std::int64_t c = 0; c < weight.extents[1]; ++c)
-                  f(x.at(n, o / outs * weight.extents[1] + c, h, w), weight.at(o, c, i, j), y.at(n, o, p, q));
+                  f(from + c * x.strides[1], with + c * weight.strides[1], to);
+              }
             }
           }
   }

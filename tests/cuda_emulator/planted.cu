@@ -40,8 +40,55 @@ __global__ void sum_warps(bool all_take_part, const float* x, float* y) {
   y[threadIdx.x] = value;
 }
 
+// The row-major product [16, 8] x [8, 32] as cuBLASLt's columns, whose leading dimensions are given.
+cublasStatus_t multiply(const Context& context, std::int64_t of_b, std::int64_t of_a, const float* a,
+                        const float* b, float* y, void* workspace) {
+  cublasLtHandle_t handle = nullptr;
+  cublasLtMatmulDesc_t operation = nullptr;
+  cublasLtMatrixLayout_t first = nullptr, second = nullptr, result = nullptr;
+  cublasLtMatmulPreference_t preference = nullptr;
+  cublasLtCreate(&handle);
+  cublasLtMatmulDescCreate(&operation, CUBLAS_COMPUTE_32F, CUDA_R_32F);
+  cublasLtMatrixLayoutCreate(&first, CUDA_R_32F, 32, 8, of_b);
+  cublasLtMatrixLayoutCreate(&second, CUDA_R_32F, 8, 16, of_a);
+  cublasLtMatrixLayoutCreate(&result, CUDA_R_32F, 32, 16, 32);
+  cublasLtMatmulPreferenceCreate(&preference);
+  const std::uint32_t alignment = 4;
+  for (const auto attribute :
+       {CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES,
+        CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES})
+    cublasLtMatmulPreferenceSetAttribute(preference, attribute, &alignment, sizeof alignment);
+  cublasLtMatmulHeuristicResult_t found = {};
+  int count = 0;
+  const cublasStatus_t status = cublasLtMatmulAlgoGetHeuristic(handle, operation, first, second, result,
+                                                               result, preference, 1, &found, &count);
+  if (status != CUBLAS_STATUS_SUCCESS) return status;
+  const float one = 1, zero = 0;
+  return cublasLtMatmul(handle, operation, &one, b, first, a, second, &zero, y, result, y, result,
+                        &found.algo, workspace, found.workspaceSize, context.stream);
+}
+
 }  // namespace
 }  // namespace reprise::cuda
+
+// Of the product that `multiply` makes of these operands, [16, 32]; a status of cuBLASLt, or 0.
+extern "C" int reprise_emulator_planted_product(bool swapped, const float* a, const float* b, float* y) {
+  using namespace reprise;
+  using namespace reprise::cuda;
+  const Context& context = use(Device::cuda(0));
+  DeviceServices& device = services(0);
+  constexpr std::size_t kA = 16 * 8 * sizeof(float), kB = 8 * 32 * sizeof(float),
+                        kY = 16 * 32 * sizeof(float);
+  auto *from_a = static_cast<float*>(device.allocate(kA)), *from_b = static_cast<float*>(device.allocate(kB));
+  auto* to = static_cast<float*>(device.allocate(kY));
+  device.copy(from_a, a, kA);
+  device.copy(from_b, b, kB);
+  // Swapped: each has the other's extent, [8, 32] read as if its columns were 8 apart.
+  const cublasStatus_t status =
+      multiply(context, swapped ? 8 : 32, swapped ? 32 : 8, from_a, from_b, to, nullptr);
+  if (status == CUBLAS_STATUS_SUCCESS) device.copy(y, to, kY);
+  return static_cast<int>(status);
+}
 
 // Runs what `name` says on 0, 1, ..., 255 and copies the result to `y`; an error of CUDA, or 0.
 extern "C" int reprise_emulator_planted(const char* name, float* y) {
