@@ -114,7 +114,7 @@ TEST_CASE("cuda op cases: the same bits in whatever order threads and blocks run
 }
 
 // Printed by build/release/reprise_tests "[cuda-proofs]".
-TEST_CASE("cuda proofs: each op case, and how its kernels are proven", "[.][cuda-proofs]") {
+TEST_CASE("cuda proofs: each op case, and how its kernels are proven", "[.][slow][cuda-proofs]") {
   const Device device = cuda_device();
   const EmulatorSettings settings({});
   const char* compiled = std::string(REPRISE_CUDA_PLUGIN).empty() ? "no" : "yes";
