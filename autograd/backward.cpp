@@ -236,17 +236,19 @@ void WalkRun::run_backward(Index n) {
   struct PinnedSaves {
     TapeState& tape;
     Index n;
+    bool pinned = true;
     PinnedSaves(TapeState& t, Index i) : tape(t), n(i) {
       tape.for_each_saved_slot(n, [this](Index s) { tape.pin(s); });
     }
-    ~PinnedSaves() {
-      tape.for_each_saved_slot(n, [this](Index s) { tape.unpin(s); });
+    ~PinnedSaves() { unpin(); }
+    void unpin() {
+      if (std::exchange(pinned, false)) tape.for_each_saved_slot(n, [this](Index s) { tape.unpin(s); });
     }
     PinnedSaves(const PinnedSaves&) = delete;
     PinnedSaves& operator=(const PinnedSaves&) = delete;
   };
   {
-    const PinnedSaves pinned(tape_, n);
+    PinnedSaves pinned(tape_, n);
     tape_.for_each_saved_slot(n, [&](Index s) {
       tape_.check_version(n, s, "backward");
       tape_.slot(s).touched = ++tape_.clock;
@@ -275,10 +277,16 @@ void WalkRun::run_backward(Index n) {
       check_differentiable(n, arrived.span());
       for (const Index place : tape_.saved_places(tape_.node(n)))
         tensors[static_cast<std::size_t>(place)] = tape_.handle(tape_.place_value(tape_.node(n), place));
+      // A region can make its values again, should the walk fail: from here on the handles alone hold them, so that the
+      // op can let go of one early.
+      if (tape_.node(n).region != 0) {
+        pinned.unpin();
+        tape_.release_saves(n);
+      }
       const std::shared_ptr<const Op> op = tape_.node(n).op;  // create_graph appends nodes
-      std::vector<Tensor> gradients = op->backward(
-          {tensors.span().first(in), tensors.span().subspan(in), infos.span(), Needs{needs.span()}},
-          arrived.span());
+      std::vector<Tensor> gradients = op->backward({tensors.span().first(in), tensors.span().subspan(in),
+                                                    arrived.span(), infos.span(), Needs{needs.span()}},
+                                                   arrived.span());
       for (std::size_t j = 0; j < out; ++j) arrived[j] = Tensor();
       if (gradients.size() != in)
         throw UserError(fmt::format("{}: backward returned {} gradients for {} inputs", op->name(),
@@ -291,8 +299,8 @@ void WalkRun::run_backward(Index n) {
         accumulate(tape_.inputs(tape_.node(n))[i], std::move(gradients[i]));
       }
     }
+    tape_.notify(Event::backward, n);  // before the handles go, and with them what nobody else holds
   }
-  tape_.notify(Event::backward, n);
   if (tape_.node(n).region != 0 || !walk_.retain) tape_.release_saves(n);
   tape_.node(n).spent = !walk_.retain;
   if (tape_.observer || request_.commit == Commit::eager) leaf_complete(n);

@@ -55,9 +55,15 @@ struct Op {
   virtual Saved saves(Needs) const { return {}; }
   // Outputs that can carry a gradient (statistics and indices cannot); one that reaches another is an error.
   virtual std::vector<int> differentiable() const { return {0}; }
+  // Input whose buffer output 0 may take over where nobody else holds it and no tape records: forward must give the same
+  // with both in one place.
+  virtual std::optional<int> overwrites() const { return {}; }
+  // An op that is done with a saved value or a gradient before it makes its last result may move it out, and if nobody
+  // else needs the bytes they go at once.
   struct Context {
-    std::span<const Tensor> inputs, outputs;  // undefined where saves() did not name them
-    std::span<const ValueInfo> infos;         // of every input
+    std::span<Tensor> inputs, outputs;  // undefined where saves() did not name them
+    std::span<Tensor> gradients;        // the tensors of backward's second argument
+    std::span<const ValueInfo> infos;   // of every input
     Needs needs;
   };
   // One gradient per input, undefined where none is needed; without an override the op has no gradient (UserError).

@@ -5,6 +5,7 @@
 #include <chrono>
 #include <utility>
 
+#include "reprise/autograd/commit.h"
 #include "reprise/autograd/inline_buffer.h"
 #include "reprise/autograd/op.h"
 #include "reprise/autograd/op_timer.h"
@@ -40,6 +41,16 @@ void make_room(std::vector<T>& list, std::size_t more) {
 Ref<Storage> allocate_workspace(const Op& op, std::span<const ValueInfo> infos, Device device) {
   const std::size_t bytes = op.workspace(infos, device);
   return bytes ? allocate(bytes, device, memory::Tag::workspace) : Ref<Storage>();
+}
+
+// The input whose buffer becomes that of output 0: it dies with this call, and no tape knows its bytes.
+std::optional<int> overwritten_input(const Op& op, const std::vector<Tensor>& inputs,
+                                     const std::vector<ValueInfo>& made) {
+  const std::optional<int> i = op.overwrites();
+  if (!i) return {};
+  const Tensor& input = inputs[static_cast<std::size_t>(*i)];
+  const bool free = sole_owner(input) && !input.impl()->storage->table && input.info() == made[0];
+  return free ? i : std::nullopt;
 }
 
 // Tells a listener which allocations are the engine's own.
@@ -96,6 +107,7 @@ std::vector<Tensor> record(std::shared_ptr<const Op> op, std::vector<Tensor> inp
   tracked = tracked && tape && !op->differentiable().empty();
   if (tape) tape->check_plan(*op, made);
   const std::optional<Alias> alias = op->alias(infos.span());
+  const std::optional<int> overwritten = tape ? std::nullopt : overwritten_input(*op, inputs, made);
 
   std::vector<Tensor> outputs;
   outputs.reserve(made.size());
@@ -106,6 +118,8 @@ std::vector<Tensor> record(std::shared_ptr<const Op> op, std::vector<Tensor> inp
       const TensorImpl& base = *inputs[static_cast<std::size_t>(alias->input)].impl();
       impl->storage = base.storage;
       impl->offset = base.offset + alias->offset;
+    } else if (overwritten && outputs.empty()) {
+      impl->storage = inputs[static_cast<std::size_t>(*overwritten)].impl()->storage;
     } else {
       impl->storage = allocate(info.bytes(), info.device);
     }

@@ -31,8 +31,9 @@ struct Gelu final : KernelOp<GeluArgs> {
     return {in[0], approximate, out[0]};
   }
   Saved saves(Needs) const override { return {.inputs = {0}, .outputs = {}}; }
-  std::vector<Tensor> backward(const Context& context, std::span<const Tensor> gradients) const override {
-    return tensors(gelu_backward(gradients[0], context.inputs[0], {.approximate = approximate}));
+  std::vector<Tensor> backward(const Context& context, std::span<const Tensor>) const override {
+    return tensors(
+        gelu_backward(std::move(context.gradients[0]), context.inputs[0], {.approximate = approximate}));
   }
   double flops(std::span<const ValueInfo> in) const override {
     return 15 * static_cast<double>(in[0].shape.numel());
@@ -67,6 +68,7 @@ struct GeluBackward final : KernelOp<GeluBackwardArgs> {
     if (needs(1)) return {.inputs = {0, 1}, .outputs = {}};
     return {.inputs = {1}, .outputs = {}};
   }
+  std::optional<int> overwrites() const override { return 0; }
   std::vector<Tensor> backward(const Context& context, std::span<const Tensor> gradients) const override {
     const Tensor& x = context.inputs[1];
     std::vector<Tensor> result(2);

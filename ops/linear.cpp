@@ -42,8 +42,8 @@ struct Linear final : KernelOp<LinearArgs> {
   std::vector<Tensor> backward(const Context& context, std::span<const Tensor> gradients) const override {
     const Tensor& g = gradients[0];
     std::vector<Tensor> result(context.infos.size());
-    // The large one last: the workspace of the others is gone by then.
-    if (context.needs(1)) result[1] = linear_backward_weight(g, context.inputs[0]);
+    // The large one last: the workspace of the others is gone by then, and x where this was its last use.
+    if (context.needs(1)) result[1] = linear_backward_weight(g, std::move(context.inputs[0]));
     if (result.size() == 3 && context.needs(2)) result[2] = column_sum(g);
     if (context.needs(0)) result[0] = matmul(g, context.inputs[1]);
     return result;

@@ -386,3 +386,39 @@ TEST_CASE("a region within a region, with the same output; a region with a singl
     CHECK(bits(w.grad()) == expected);
   }
 }
+
+TEST_CASE("a replayed value that a backward is done with goes before its last result is made", "[engine]") {
+  const Tensor x = random_leaf({256, 64}, 1), w = random_leaf({1, 64}, 2), c = random_constant({64}, 3);
+  const Device cpu = Device::cpu();
+  Tape tape;
+  const Tensor loss = sum(checkpoint::run([&] { return linear(x + c, w); }));
+  const std::size_t before = memory::live(cpu);
+  memory::reset_peak(cpu);
+  tape.backward(loss);
+  CHECK(tape.replays() == 1);  // x + c: of x's size, as the gradient of x is
+  CHECK(memory::peak(cpu) - before < x.bytes() * 3 / 2);
+}
+
+TEST_CASE("gelu's gradient takes over the buffer of the one that arrived, unless somebody holds it",
+          "[engine]") {
+  const Tensor x = random_leaf({256, 64}, 1);
+  const Device cpu = Device::cpu();
+  const auto gradient = [&](GradientOptions options) {
+    Tape tape;
+    const Tensor loss = sum(gelu(x));
+    const std::size_t before = memory::live(cpu);
+    memory::reset_peak(cpu);
+    auto [result] = tape.gradients(loss, {x}, options);
+    return std::pair(result.to_vector(), memory::peak(cpu) - before);
+  };
+  const auto [in_place, one] = gradient({});
+  const auto [recorded, more] = gradient({.create_graph = true});
+  CHECK(in_place == recorded);
+  CHECK(one < x.bytes() * 3 / 2);
+  CHECK(more >= 2 * x.bytes());
+
+  const Tensor held = Tensor::ones(x.shape(), {.dtype = DType::f64});
+  const Tensor result = gelu_backward(held, x);
+  CHECK(held.to_vector() == std::vector<double>(static_cast<std::size_t>(x.numel()), 1.0));
+  CHECK(result.to_vector() == in_place);
+}
