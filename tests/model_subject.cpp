@@ -11,11 +11,10 @@ namespace {
 
 nn::Model make(std::string_view name, DType dtype) {
   manual_seed(7);
-  nn::Model model =
-      name == "gpt"
-          ? nn::make_gpt(
-                {.vocabulary = 17, .context = 12, .layers = 3, .width = 24, .heads = 2, .dropout = 0.2})
-          : nn::make_model(name);
+  nn::GptOptions gpt = {
+      .vocabulary = 17, .context = 12, .layers = 3, .width = 24, .heads = 2, .dropout = 0.2};
+  gpt.tied_head = name == "gpt with a tied head";
+  nn::Model model = name.starts_with("gpt") ? nn::make_gpt(gpt) : nn::make_model(name);
   if (dtype != DType::f32) model.to(dtype);
   return model;
 }

@@ -101,6 +101,8 @@ TEST_CASE("models: every strategy has the bits, the predicted peak and the count
                                                                  {"resnet18", DType::f32},
                                                                  {"chain", DType::f32},
                                                                  {"gpt", DType::f32},
+                                                                 {"gpt with a tied head", DType::f32},
+                                                                 {"gpt with a tied head", DType::bf16},
                                                                  {"lenet", DType::bf16},
                                                                  {"resnet18", DType::bf16},
                                                                  {"chain", DType::bf16},

@@ -44,6 +44,36 @@ array("kRunningVar", norm.running_var)
 norm.eval()
 array("kOutputEval", forward(inputs[0]))
 
+
+def flat(module):  # all parameters by their names in state_dict
+    return torch.cat([p.detach().reshape(-1) for _, p in sorted(module.state_dict().items())])
+
+
+def transformer(name, layer, *inputs, **masks):
+    """A layer, with parameters that all matter, and what it and its gradients are."""
+    for parameter in layer.parameters():
+        torch.nn.init.normal_(parameter, std=0.5)
+    inputs = [x.requires_grad_() for x in inputs]
+    y = layer(*inputs, **masks)
+    y.backward(torch.ones_like(y).cumsum(1))
+    array(f"k{name}Parameters", flat(layer))
+    for i, x in enumerate(inputs):
+        array(f"k{name}Input{i}", x)
+        array(f"k{name}Gradient{i}", x.grad)
+    array(f"k{name}Output", y)
+
+
+print()
+options = {"dropout": 0.0, "batch_first": True}
+causal = torch.nn.Transformer.generate_square_subsequent_mask(3)
+transformer("Encoder", torch.nn.TransformerEncoderLayer(4, 2, 5, activation="gelu", **options), torch.randn(2, 3, 4))
+transformer("EncoderNormFirst", torch.nn.TransformerEncoderLayer(4, 2, 5, norm_first=True, **options),
+            torch.randn(2, 3, 4), src_mask=causal, is_causal=True)
+transformer("Decoder", torch.nn.TransformerDecoderLayer(4, 2, 5, **options), torch.randn(2, 3, 4),
+            torch.randn(2, 4, 4), tgt_mask=causal, tgt_is_causal=True)
+norm = torch.nn.RMSNorm(4, eps=1e-4)
+transformer("RMSNorm", norm, torch.randn(2, 3, 4))
+
 header = {
     "a": {"dtype": "F32", "shape": [2, 3], "data_offsets": [0, 24]},
     "b.weight": {"dtype": "BF16", "shape": [2], "data_offsets": [24, 28]},
