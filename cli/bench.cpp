@@ -7,7 +7,6 @@
 #include <vector>
 
 #include "reprise/cli/network.h"
-#include "reprise/cli/optimizer.h"
 #include "reprise/cli/options.h"
 #include "reprise/cli/planning.h"
 #include "reprise/cli/process.h"
@@ -40,9 +39,7 @@ int bench(const BenchOptions& options) {
   const std::int64_t size = options.batch > 0 ? options.batch : default_batch(options.model);
   nn::Model model = make_network(options.model, options.shape, input, dtype);
   const nn::CheckpointSetting named = parse_checkpoint(options.checkpoint, model);
-  const std::string name = options.optimizer.empty() ? default_optimizer(options.model) : options.optimizer;
-  const auto optimizer = make_optimizer(
-      name, model.parameters(), {.lr = 1e-3, .momentum = 0.9, .weight_decay = name == "adamw" ? 0.01 : 0.0});
+  const auto optimizer = make_step_optimizer(options.optimizer, options.model, model.parameters());
   const Source source = open_source("synthetic", data::Split::train,
                                     {.sample = input.sample,
                                      .dtype = input.dtype,

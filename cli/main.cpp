@@ -120,6 +120,29 @@ void add_model(CLI::App& app, std::string& model, ModelShape& shape) {
   app.add_option("--dropout", shape.dropout, "of a GPT")->check(not_negative())->type_name("P");
 }
 
+void add_batch(CLI::App& app, std::int64_t& batch) {
+  app.add_option("--batch", batch, "samples per step; 0: as `reprise models` says")
+      ->check(at_least(0))
+      ->type_name("N");
+}
+
+void add_dtype(CLI::App& app, std::string& dtype) {
+  app.add_option("--dtype", dtype, "f32, bf16 (with f32 masters in the optimizer) or f64")
+      ->check(one_of({"f32", "bf16", "f64"}))
+      ->type_name("TYPE");
+}
+
+void add_step_optimizer(CLI::App& app, std::string& name) {
+  app.add_option("--optimizer", name,
+                 "sgd (with momentum 0.9), adam or adamw; without: adamw for the GPTs, else sgd")
+      ->check(one_of(optimizer_names()))
+      ->type_name("NAME");
+}
+
+void add_threads(CLI::App& app, int& threads) {
+  app.add_option("--threads", threads, "0: one per core")->check(at_least(0))->type_name("N");
+}
+
 void add_train(CLI::App& root, TrainOptions& options) {
   CLI::App& app =
       *root.add_subcommand("train", "Train a model, with test accuracy or validation loss after each epoch");
@@ -163,11 +186,9 @@ void add_train(CLI::App& root, TrainOptions& options) {
       ->type_name("N");
   app.add_flag("--augment", s.augment, "flip images at random and shift them by up to 2 pixels");
   app.add_option("--checkpoint", s.checkpoint, kCheckpointHelp)->type_name("C");
-  app.add_option("--dtype", s.dtype, "f32, bf16 (with f32 masters in the optimizer) or f64")
-      ->check(one_of({"f32", "bf16", "f64"}))
-      ->type_name("TYPE");
+  add_dtype(app, s.dtype);
   app.add_option("--seed", s.seed, "of weights, order and augmentation")->type_name("N");
-  app.add_option("--threads", s.threads, "0: one per core")->check(at_least(0))->type_name("N");
+  add_threads(app, s.threads);
   add_plan_request(app, options.plan);
   add_memory_limit(app, options.memory_limit);
   app.add_option("--save", options.save,
@@ -184,21 +205,14 @@ void add_bench(CLI::App& root, BenchOptions& options) {
   CLI::App& app =
       *root.add_subcommand("bench", "Time a training step on made-up input; prints one line of JSON");
   add_model(app, options.model, options.shape);
-  app.add_option("--batch", options.batch, "samples per step; 0: as `reprise models` says")
-      ->check(at_least(0))
-      ->type_name("N");
-  app.add_option("--dtype", options.dtype, "f32, bf16 (with f32 masters in the optimizer) or f64")
-      ->check(one_of({"f32", "bf16", "f64"}))
-      ->type_name("TYPE");
+  add_batch(app, options.batch);
+  add_dtype(app, options.dtype);
   app.add_option("--checkpoint", options.checkpoint, kCheckpointHelp)->type_name("C");
-  app.add_option("--optimizer", options.optimizer,
-                 "sgd (with momentum 0.9), adam or adamw; without: adamw for the GPTs, else sgd")
-      ->check(one_of(optimizer_names()))
-      ->type_name("NAME");
+  add_step_optimizer(app, options.optimizer);
   app.add_option("--steps", options.steps, "steps that are timed, after 2 that are not")
       ->check(at_least(1))
       ->type_name("N");
-  app.add_option("--threads", options.threads, "0: one per core")->check(at_least(0))->type_name("N");
+  add_threads(app, options.threads);
   app.add_option("--seed", options.seed, "of weights and input")->type_name("N");
   add_plan_request(app, options.plan);
   app.add_flag("--profile", options.profile,
@@ -214,12 +228,8 @@ void add_compare(CLI::App& root, CompareOptions& options) {
       ->check(one_of(source_names()))
       ->type_name("NAME");
   app.add_option("--data-dir", options.data_dir, "the folder of fashion-mnist")->type_name("DIR");
-  app.add_option("--batch", options.batch, "samples per step; 0: as `reprise models` says")
-      ->check(at_least(0))
-      ->type_name("N");
-  app.add_option("--dtype", options.dtype, "f32, bf16 (with f32 masters in the optimizer) or f64")
-      ->check(one_of({"f32", "bf16", "f64"}))
-      ->type_name("TYPE");
+  add_batch(app, options.batch);
+  add_dtype(app, options.dtype);
   app.add_option("--checkpoint", options.checkpoints, "the settings besides none, with commas: block,sqrt,4")
       ->delimiter(',')
       ->type_name("C,C");
@@ -230,7 +240,7 @@ void add_compare(CLI::App& root, CompareOptions& options) {
   app.add_option("--steps", options.steps, "steps with each setting; time is the median of all but the first")
       ->check(at_least(1))
       ->type_name("N");
-  app.add_option("--threads", options.threads, "0: one per core")->check(at_least(0))->type_name("N");
+  add_threads(app, options.threads);
   app.add_option("--seed", options.seed, "of weights and input")->type_name("N");
   add_memory_limit(app, options.memory_limit);
   app.add_option("--json", options.json, "write the table to this file")->type_name("FILE");
@@ -240,16 +250,9 @@ void add_plan(CLI::App& root, PlanCommandOptions& options) {
   CLI::App& app = *root.add_subcommand(
       "plan", "What a training step takes under each planner, foretold by a dry run; the model need not fit");
   add_model(app, options.model, options.shape);
-  app.add_option("--batch", options.batch, "samples per step; 0: as `reprise models` says")
-      ->check(at_least(0))
-      ->type_name("N");
-  app.add_option("--dtype", options.dtype, "f32, bf16 (with f32 masters in the optimizer) or f64")
-      ->check(one_of({"f32", "bf16", "f64"}))
-      ->type_name("TYPE");
-  app.add_option("--optimizer", options.optimizer,
-                 "sgd (with momentum 0.9), adam or adamw; without: adamw for the GPTs, else sgd")
-      ->check(one_of(optimizer_names()))
-      ->type_name("NAME");
+  add_batch(app, options.batch);
+  add_dtype(app, options.dtype);
+  add_step_optimizer(app, options.optimizer);
   add_size(app, "--budget", options.budget,
            "live bytes of the step, weights and optimizer included; without: half and a quarter of the "
            "activations, and "
@@ -293,7 +296,7 @@ void add_generate(CLI::App& root, GenerateOptions& options) {
       ->check(at_least(0))
       ->type_name("K");
   app.add_option("--seed", options.seed, "of the choices")->type_name("N");
-  app.add_option("--threads", options.threads, "0: one per core")->check(at_least(0))->type_name("N");
+  add_threads(app, options.threads);
 }
 
 // The names, as TrainSettings has them, of the options that were given.

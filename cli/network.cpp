@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "reprise/cli/optimizer.h"
 #include "reprise/cli/options.h"
 #include "reprise/core/dry_run.h"
 
@@ -46,6 +47,13 @@ std::int64_t default_batch(const std::string& model) {
 }
 
 std::string default_optimizer(const std::string& model) { return is_gpt(model) ? "adamw" : "sgd"; }
+
+std::unique_ptr<optim::Optimizer> make_step_optimizer(const std::string& name, const std::string& model,
+                                                      std::vector<Tensor> parameters) {
+  const std::string chosen = name.empty() ? default_optimizer(model) : name;
+  return make_optimizer(chosen, std::move(parameters),
+                        {.lr = 1e-3, .momentum = 0.9, .weight_decay = chosen == "adamw" ? 0.01 : 0.0});
+}
 
 ModelInput default_input(const std::string& model, const ModelShape& shape) {
   const DryRun dry;  // counts the weights instead of making them

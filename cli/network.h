@@ -1,11 +1,13 @@
 #pragma once
 // A ready model as the command line asks for it.
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "reprise/cli/options.h"
 #include "reprise/nn/models.h"
+#include "reprise/optim/optimizer.h"
 
 namespace reprise::cli {
 
@@ -15,6 +17,9 @@ const std::vector<std::string>& model_names();
 // The batch and the optimizer that the benchmarks use.
 std::int64_t default_batch(const std::string& model);
 std::string default_optimizer(const std::string& model);
+// The optimizer of a step that is timed or planned, by its name or, without one, the model's default.
+std::unique_ptr<optim::Optimizer> make_step_optimizer(const std::string& name, const std::string& model,
+                                                      std::vector<Tensor> parameters);
 
 // The sample that the model reads when nothing else is asked for, and its classes.
 struct ModelInput {

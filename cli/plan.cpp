@@ -19,7 +19,6 @@
 #include "reprise/cli/files.h"
 #include "reprise/cli/frontier.h"
 #include "reprise/cli/network.h"
-#include "reprise/cli/optimizer.h"
 #include "reprise/cli/options.h"
 #include "reprise/cli/training_step.h"
 #include "reprise/core/memory.h"
@@ -40,9 +39,7 @@ StepParts make_step(const PlanCommandOptions& options, const ModelInput& input, 
   const NoGrad no_grad;
   manual_seed(0);
   nn::Model model = make_network(options.model, options.shape, input, parse_dtype(options.dtype));
-  const std::string name = options.optimizer.empty() ? default_optimizer(options.model) : options.optimizer;
-  auto optimizer = make_optimizer(
-      name, model.parameters(), {.lr = 1e-3, .momentum = 0.9, .weight_decay = name == "adamw" ? 0.01 : 0.0});
+  auto optimizer = make_step_optimizer(options.optimizer, options.model, model.parameters());
   const memory::TagScope data(memory::Tag::data);
   std::vector<std::int64_t> samples{batch}, targets{batch};
   for (const std::int64_t extent : input.sample.extents()) samples.push_back(extent);

@@ -13,6 +13,7 @@
 #include <span>
 
 #include "reprise/core/kernel_slot.h"
+#include "reprise/core/with_word.h"
 #include "reprise/cuda/check.h"
 #include "reprise/cuda/context.h"
 
@@ -99,21 +100,6 @@ void with_number(DType dtype, F f) {
   if (dtype == DType::i64) return f(std::int64_t{});
   with_floating(dtype, f);
 }
-// For kernels that only move elements: an unsigned integer as wide as the dtype.
-template <class F>
-void with_word(DType dtype, F f) {
-  switch (size_of(dtype)) {
-    case 1:
-      return f(std::uint8_t{});
-    case 2:
-      return f(std::uint16_t{});
-    case 4:
-      return f(std::uint32_t{});
-    default:
-      return f(std::uint64_t{});
-  }
-}
-
 // Floating elements whose dtype is looked at where they are read or written: statistics, weights of norms.
 struct Floats {
   const void* data = nullptr;

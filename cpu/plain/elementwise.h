@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <span>
 
+#include "reprise/core/with_word.h"
 #include "reprise/cpu/plain/half.h"
 #include "reprise/cpu/strided_loop.h"
 #include "reprise/ops/elementwise.h"
@@ -36,21 +37,6 @@ void fill_integers(KernelSlot<Args>& slot, Run<Args> i32, Run<Args> i64) {
 template <class Args>
 void fill_every_dtype(KernelSlot<Args>& slot, Run<Args> run) {
   for (int i = 0; i < kDTypeCount; ++i) slot.fill_plain(static_cast<DType>(i), {run});
-}
-
-// For kernels that only move elements: calls f with an unsigned integer as wide as the dtype.
-template <class F>
-void with_word(DType dtype, F f) {
-  switch (size_of(dtype)) {
-    case 1:
-      return f(std::uint8_t{});
-    case 2:
-      return f(std::uint16_t{});
-    case 4:
-      return f(std::uint32_t{});
-    default:
-      return f(std::uint64_t{});
-  }
 }
 
 // y[i] = f(x[i])
