@@ -49,7 +49,7 @@ bool is_product(const Convolution& c) {
 
 TallProduct weight_product(const Convolution& c) { return {.m = c.out, .n = c.in, .k = c.n * c.h * c.w}; }
 
-std::shared_ptr<const DnnlPrimitive> pixel_product(const Convolution& c) {
+std::shared_ptr<const DnnlOperation> pixel_product(const Convolution& c) {
   if (!is_product(c)) return nullptr;
   const std::int64_t pixels = c.n * c.h * c.w;
   switch (c.pass) {
@@ -69,28 +69,27 @@ std::shared_ptr<const DnnlPrimitive> pixel_product(const Convolution& c) {
   return nullptr;
 }
 
+// Null where the plain loops are left.
+std::shared_ptr<const DnnlOperation> operation(const Convolution& c) {
+  auto product = pixel_product(c);
+  return product ? product : convolution_primitive(c);
+}
+
 template <class Args>
 std::size_t workspace_bytes(const KernelSlot<Args>& slot, const Args& args) {
   const Convolution c = convolution(args);
-  if (const auto product = pixel_product(c)) return product->workspace();
-  if (const auto primitive = convolution_primitive(c)) return primitive->workspace();
-  return plain_workspace(slot, args, c.dtype);
+  const auto fast = operation(c);
+  return fast ? fast->workspace() : plain_workspace(slot, args, c.dtype);
 }
 
 std::size_t forward_workspace(const Conv2dArgs& args) { return workspace_bytes(conv2d_slot, args); }
 
 void forward(const Conv2dArgs& args, std::span<std::byte> workspace) {
   const Convolution c = convolution(args);
-  if (const auto product = pixel_product(c)) {
-    if (c.bias)
-      product->run({args.x.data, args.weight.data, args.bias.data, args.y.data}, workspace.data());
-    else
-      product->run({args.x.data, args.weight.data, args.y.data}, workspace.data());
-  } else if (const auto primitive = convolution_primitive(c)) {
-    primitive->run(args.x.data, args.weight.data, args.bias.data, args.y.data, workspace.data());
-  } else {
+  if (const auto fast = operation(c))
+    fast->run({args.x.data, args.weight.data, args.y.data, args.bias.data}, workspace.data());
+  else
     run_plain(conv2d_slot, args, workspace, c.dtype);
-  }
 }
 
 std::size_t backward_input_workspace(const Conv2dBackwardInputArgs& args) {
@@ -99,10 +98,8 @@ std::size_t backward_input_workspace(const Conv2dBackwardInputArgs& args) {
 
 void backward_input(const Conv2dBackwardInputArgs& args, std::span<std::byte> workspace) {
   const Convolution c = convolution(args);
-  if (const auto product = pixel_product(c))
-    product->run({args.dy.data, args.weight.data, args.dx.data}, workspace.data());
-  else if (const auto primitive = convolution_primitive(c))
-    primitive->run(args.dx.data, args.weight.data, nullptr, args.dy.data, workspace.data());
+  if (const auto fast = operation(c))
+    fast->run({args.dy.data, args.weight.data, args.dx.data}, workspace.data());
   else
     run_plain(conv2d_backward_input_slot, args, workspace, c.dtype);
 }
@@ -121,10 +118,8 @@ void backward_weight(const Conv2dBackwardWeightArgs& args, std::span<std::byte> 
   const Convolution c = convolution(args);
   if (is_tall(c))
     weight_product(c).run(args.dy.as<float>(), args.x.as<float>(), args.dweight.as<float>(), workspace);
-  else if (const auto product = pixel_product(c))
-    product->run({args.dy.data, args.x.data, args.dweight.data}, workspace.data());
-  else if (const auto primitive = convolution_primitive(c))
-    primitive->run(args.x.data, args.dweight.data, args.dbias.data, args.dy.data, workspace.data());
+  else if (const auto fast = operation(c))
+    fast->run({args.dy.data, args.x.data, args.dweight.data, args.dbias.data}, workspace.data());
   else
     run_plain(conv2d_backward_weight_slot, args, workspace, c.dtype);
 }

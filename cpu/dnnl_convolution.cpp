@@ -8,52 +8,8 @@ namespace {
 using Dims = dnnl::memory::dims;
 using Layout = dnnl::memory::desc;
 using Tag = dnnl::memory::format_tag;
-constexpr std::size_t kAlignment = 64;
-
-std::size_t aligned(std::size_t bytes) { return (bytes + kAlignment - 1) / kAlignment * kAlignment; }
 
 }  // namespace
-
-template <class Description, class Primitive>
-ConvolutionPrimitive::ConvolutionPrimitive(const Description& description, const Primitive& primitive,
-                                           std::vector<Operand> operands) {
-  std::vector<DnnlPrimitive::Argument> arguments;
-  std::size_t end = 0, scratchpad = 0;
-  for (Operand& operand : operands) {
-    Place place{operand.written, 0, nullptr};
-    if (operand.ours != operand.theirs) {
-      place.copy = operand.written ? make_reorder(operand.theirs, operand.ours)
-                                   : make_reorder(operand.ours, operand.theirs);
-      place.offset = end;
-      end += aligned(operand.theirs.get_size());
-      scratchpad = std::max(scratchpad, place.copy->workspace());
-    }
-    arguments.push_back({operand.number, operand.theirs});
-    places_.push_back(std::move(place));
-  }
-  convolution_ = std::make_unique<const DnnlPrimitive>(description, primitive, std::move(arguments));
-  scratchpad_ = end;
-  workspace_ = end + std::max(scratchpad, convolution_->workspace());
-}
-
-void ConvolutionPrimitive::run(const void* x, const void* weight, const void* bias, const void* y,
-                               std::byte* workspace) const {
-  const std::array<const void*, 4> ours = {x, weight, y, bias};
-  std::array<const void*, 4> theirs = ours;
-  std::byte* scratchpad = workspace + scratchpad_;
-  for (std::size_t i = 0; i < places_.size(); ++i) {
-    const Place& place = places_[i];
-    if (!place.copy) continue;
-    theirs[i] = workspace + place.offset;
-    if (!place.written) place.copy->run({ours[i], theirs[i]}, scratchpad);
-  }
-  if (places_.size() == 4)
-    convolution_->run({theirs[0], theirs[1], theirs[2], theirs[3]}, scratchpad);
-  else
-    convolution_->run({theirs[0], theirs[1], theirs[2]}, scratchpad);
-  for (std::size_t i = 0; i < places_.size(); ++i)
-    if (places_[i].copy && places_[i].written) places_[i].copy->run({theirs[i], ours[i]}, scratchpad);
-}
 
 // The weight is transformed at each call, which takes enough tiles of the image to pay: measured on resnet's convolutions,
 // from 16 tiles on.
@@ -61,9 +17,10 @@ bool uses_winograd(const Convolution& c) {
   constexpr std::int64_t kTile = 4, kMinTiles = 16, kMinChannels = 32;
   const Conv2dFunctionOptions& o = c.options;
   const std::int64_t tiles = c.n * ((c.p + kTile - 1) / kTile) * ((c.q + kTile - 1) / kTile);
-  return c.dtype == DType::f32 && c.kernel_h == 3 && c.kernel_w == 3 && o.stride == Pair(1) &&
-         o.dilation == Pair(1) && o.groups == 1 && o.padding.h <= 1 && o.padding.w <= 1 && c.in % 16 == 0 &&
-         c.out % 16 == 0 && c.in >= kMinChannels && c.out >= kMinChannels && tiles >= kMinTiles;
+  return computing_dtype(c.dtype) == DType::f32 && c.kernel_h == 3 && c.kernel_w == 3 &&
+         o.stride == Pair(1) && o.dilation == Pair(1) && o.groups == 1 && o.padding.h <= 1 &&
+         o.padding.w <= 1 && c.in % 16 == 0 && c.out % 16 == 0 && c.in >= kMinChannels &&
+         c.out >= kMinChannels && tiles >= kMinTiles;
 }
 
 namespace {
@@ -77,7 +34,7 @@ bool prefers_blocks(const Convolution& c) {
 struct Problem {
   dnnl::algorithm algorithm;
   Layout x, weight, y, bias;  // what oneDNN may choose is `any`
-  Layout our_x, our_weight, our_y;
+  Layout our_x, our_weight, our_y, our_bias;
   Dims stride, dilation, padding;
 };
 
@@ -87,17 +44,19 @@ Problem problem(const Convolution& c, bool winograd, bool blocks) {
   const Dims weight = groups == 1 ? Dims{c.out, c.in, c.kernel_h, c.kernel_w}
                                   : Dims{groups, c.out / groups, c.in / groups, c.kernel_h, c.kernel_w};
   const Tag images = blocks ? Tag::nChw16c : Tag::nhwc;
-  const auto type = dnnl_type(c.dtype);
+  const auto ours = dnnl_type(c.dtype), theirs = dnnl_type(computing_dtype(c.dtype));
   // Sums over a batch, which are not rounded to 16 bits.
-  const auto sums = c.pass == ConvolutionPass::backward_weight ? dnnl_type(DType::f32) : type;
+  const bool sums = c.pass == ConvolutionPass::backward_weight;
+  const auto our_weights = sums ? dnnl_type(DType::f32) : ours, their_weights = sums ? our_weights : theirs;
   return {.algorithm = winograd ? dnnl::algorithm::convolution_winograd : dnnl::algorithm::convolution_direct,
-          .x = Layout(x, type, images),
-          .weight = Layout(weight, sums, Tag::any),
-          .y = Layout(y, type, images),
-          .bias = c.bias ? Layout({c.out}, sums, Tag::a) : Layout(),
-          .our_x = Layout(x, type, Tag::nhwc),
-          .our_weight = Layout(weight, sums, groups == 1 ? Tag::ohwi : Tag::gohwi),
-          .our_y = Layout(y, type, Tag::nhwc),
+          .x = Layout(x, theirs, images),
+          .weight = Layout(weight, their_weights, Tag::any),
+          .y = Layout(y, theirs, images),
+          .bias = c.bias ? Layout({c.out}, their_weights, Tag::a) : Layout(),
+          .our_x = Layout(x, ours, Tag::nhwc),
+          .our_weight = Layout(weight, our_weights, groups == 1 ? Tag::ohwi : Tag::gohwi),
+          .our_y = Layout(y, ours, Tag::nhwc),
+          .our_bias = c.bias ? Layout({c.out}, our_weights, Tag::a) : Layout(),
           .stride = {c.options.stride.h, c.options.stride.w},
           .dilation = {c.options.dilation.h - 1, c.options.dilation.w - 1},
           .padding = {c.options.padding.h, c.options.padding.w}};
@@ -137,7 +96,7 @@ bool usable(const Description& description) {
   return description && !is_reference(description.impl_info_str());
 }
 
-std::shared_ptr<const ConvolutionPrimitive> make(const Convolution& c, bool winograd) {
+std::shared_ptr<const DnnlOperation> make(const Convolution& c, bool winograd) {
   const DnnlThreads threads;
   const bool blocks = winograd || prefers_blocks(c);
   const Problem p = problem(c, winograd, blocks);
@@ -148,33 +107,33 @@ std::shared_ptr<const ConvolutionPrimitive> make(const Convolution& c, bool wino
   switch (c.pass) {
     case ConvolutionPass::forward: {
       if (!usable(forwards)) return nullptr;
-      std::vector<ConvolutionPrimitive::Operand> operands = {
+      std::vector<DnnlOperation::Operand> operands = {
           {DNNL_ARG_SRC, false, p.our_x, forwards.src_desc()},
           {DNNL_ARG_WEIGHTS, false, p.our_weight, forwards.weights_desc()},
           {DNNL_ARG_DST, true, p.our_y, forwards.dst_desc()}};
-      if (c.bias) operands.push_back({DNNL_ARG_BIAS, false, p.bias, p.bias});
-      return std::make_shared<const ConvolutionPrimitive>(forwards, dnnl::convolution_forward(forwards),
-                                                          std::move(operands));
+      if (c.bias) operands.push_back({DNNL_ARG_BIAS, false, p.our_bias, p.bias});
+      return std::make_shared<const DnnlOperation>(forwards, dnnl::convolution_forward(forwards),
+                                                   std::move(operands));
     }
     case ConvolutionPass::backward_input: {
       const auto description = backward_input(p, forwards);
       if (!usable(description)) return nullptr;
-      return std::make_shared<const ConvolutionPrimitive>(
+      return std::make_shared<const DnnlOperation>(
           description, dnnl::convolution_backward_data(description),
-          std::vector<ConvolutionPrimitive::Operand>{
-              {DNNL_ARG_DIFF_SRC, true, p.our_x, description.diff_src_desc()},
+          std::vector<DnnlOperation::Operand>{
+              {DNNL_ARG_DIFF_DST, false, p.our_y, description.diff_dst_desc()},
               {DNNL_ARG_WEIGHTS, false, p.our_weight, description.weights_desc()},
-              {DNNL_ARG_DIFF_DST, false, p.our_y, description.diff_dst_desc()}});
+              {DNNL_ARG_DIFF_SRC, true, p.our_x, description.diff_src_desc()}});
     }
     case ConvolutionPass::backward_weight: {
       const auto description = backward_weight(p, forwards);
       if (!usable(description)) return nullptr;
-      std::vector<ConvolutionPrimitive::Operand> operands = {
+      std::vector<DnnlOperation::Operand> operands = {
+          {DNNL_ARG_DIFF_DST, false, p.our_y, description.diff_dst_desc()},
           {DNNL_ARG_SRC, false, p.our_x, description.src_desc()},
-          {DNNL_ARG_DIFF_WEIGHTS, true, p.our_weight, description.diff_weights_desc()},
-          {DNNL_ARG_DIFF_DST, false, p.our_y, description.diff_dst_desc()}};
-      if (c.bias) operands.push_back({DNNL_ARG_DIFF_BIAS, true, p.bias, p.bias});
-      return std::make_shared<const ConvolutionPrimitive>(
+          {DNNL_ARG_DIFF_WEIGHTS, true, p.our_weight, description.diff_weights_desc()}};
+      if (c.bias) operands.push_back({DNNL_ARG_DIFF_BIAS, true, p.our_bias, p.bias});
+      return std::make_shared<const DnnlOperation>(
           description, dnnl::convolution_backward_weights(description), std::move(operands));
     }
   }
@@ -183,7 +142,7 @@ std::shared_ptr<const ConvolutionPrimitive> make(const Convolution& c, bool wino
 
 }  // namespace
 
-std::shared_ptr<const ConvolutionPrimitive> convolution_primitive(const Convolution& c) {
+std::shared_ptr<const DnnlOperation> convolution_primitive(const Convolution& c) {
   if (std::min({c.n, c.h, c.w, c.in, c.out, c.p, c.q}) == 0) return nullptr;
   const Conv2dFunctionOptions& o = c.options;
   const PrimitiveKey key = {static_cast<std::int64_t>(PrimitiveKind::convolution),
@@ -204,8 +163,8 @@ std::shared_ptr<const ConvolutionPrimitive> convolution_primitive(const Convolut
                             o.groups,
                             c.bias,
                             static_cast<std::int64_t>(c.dtype)};
-  return cached_primitive<ConvolutionPrimitive>(key, [&] {
-    std::shared_ptr<const ConvolutionPrimitive> made;
+  return cached_primitive<DnnlOperation>(key, [&] {
+    std::shared_ptr<const DnnlOperation> made;
     if (uses_winograd(c)) made = make(c, true);
     if (!made) made = make(c, false);
     return made;

@@ -8,7 +8,7 @@
 #include <optional>
 #include <vector>
 
-#include "reprise/cpu/dnnl_primitive.h"
+#include "reprise/cpu/dnnl_operation.h"
 #include "reprise/ops/conv2d.h"
 
 namespace reprise::cpu {
@@ -25,38 +25,9 @@ struct Convolution {
   bool bias;                 // forward: added; backward_weight: its gradient is wanted
 };
 
-// One pass, ready to run.
-class ConvolutionPrimitive {
- public:
-  struct Operand {
-    int number;  // DNNL_ARG_*
-    bool written;
-    dnnl::memory::desc ours, theirs;  // equal: oneDNN works on the caller's buffer
-  };
-  template <class Description, class Primitive>
-  ConvolutionPrimitive(const Description& description, const Primitive& primitive,
-                       std::vector<Operand> operands);
-
-  std::size_t workspace() const { return workspace_; }
-  const char* implementation() const { return convolution_->implementation(); }
-
-  // x, weight, y; for a gradient pass the gradient in the place of what it is of. bias or its gradient: null without.
-  void run(const void* x, const void* weight, const void* bias, const void* y, std::byte* workspace) const;
-
- private:
-  struct Place {
-    bool written;
-    std::size_t offset;  // in the workspace, where there is a copy
-    std::unique_ptr<const DnnlPrimitive> copy;
-  };
-  std::vector<Place> places_;  // x, weight, y and maybe bias
-  std::unique_ptr<const DnnlPrimitive> convolution_;
-  std::size_t scratchpad_ = 0;  // its offset
-  std::size_t workspace_ = 0;
-};
-
+// One pass; operands: x, weight, y; dy, weight, dx; dy, x, dweight; then the bias or its gradient where there is one.
 // Null where oneDNN has nothing faster than its reference loops and where an extent is 0.
-std::shared_ptr<const ConvolutionPrimitive> convolution_primitive(const Convolution& convolution);
+std::shared_ptr<const DnnlOperation> convolution_primitive(const Convolution& convolution);
 
 // Is this convolution computed by Winograd's method (Lavin and Gray, 2016)? Fewer multiplications, errors about four times
 // as large.

@@ -83,7 +83,7 @@ void DnnlPrimitive::give_back(MemorySet set) const {
   idle_sets_.push_back(std::move(set));
 }
 
-void DnnlPrimitive::run(std::initializer_list<const void*> pointers, void* scratchpad) const {
+void DnnlPrimitive::run(std::span<const void* const> pointers, void* scratchpad) const {
   constexpr std::size_t kMaxArguments = 6;
   if (pointers.size() + 1 != arguments_.size() || arguments_.size() > kMaxArguments)
     throw InternalError("a oneDNN primitive got another number of arguments than it has");

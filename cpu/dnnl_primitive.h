@@ -9,6 +9,7 @@
 #include <initializer_list>
 #include <memory>
 #include <mutex>
+#include <span>
 #include <vector>
 
 #include "reprise/core/dtype.h"
@@ -36,7 +37,10 @@ class DnnlPrimitive {
   const char* implementation() const { return implementation_.c_str(); }
 
   // One pointer an argument.
-  void run(std::initializer_list<const void*> pointers, void* scratchpad) const;
+  void run(std::span<const void* const> pointers, void* scratchpad) const;
+  void run(std::initializer_list<const void*> pointers, void* scratchpad) const {
+    run(std::span(pointers.begin(), pointers.size()), scratchpad);
+  }
 
  private:
   DnnlPrimitive(const dnnl::primitive& primitive, std::vector<Argument> arguments,

@@ -14,15 +14,23 @@ dnnl::memory::desc matrix(const Product& product, std::int64_t rows, std::int64_
           Dims{rows * columns, row_step, column_step}};
 }
 
-std::shared_ptr<const DnnlPrimitive> make(const Product& product) {
-  const dnnl::memory::desc a =
-      matrix(product, product.m, product.k, product.transpose_a, product.one_a, product.dtype);
-  const dnnl::memory::desc b =
-      matrix(product, product.k, product.n, product.transpose_b, product.one_b, product.dtype);
-  const dnnl::memory::desc y = matrix(product, product.m, product.n, false, false, product.result);
-  const dnnl::memory::desc bias(product.batch == 1 ? Dims{1, product.n} : Dims{1, 1, product.n},
-                                dnnl_type(product.dtype),
-                                product.batch == 1 ? Dims{product.n, 1} : Dims{product.n, product.n, 1});
+// All operands, in the dtypes that they have (ours) or that oneDNN computes with (theirs).
+struct Matrices {
+  dnnl::memory::desc a, b, bias, y;
+};
+
+Matrices matrices(const Product& product, DType dtype, DType result) {
+  const bool one = product.batch == 1;
+  const std::int64_t n = product.n;
+  return {.a = matrix(product, product.m, product.k, product.transpose_a, product.one_a, dtype),
+          .b = matrix(product, product.k, n, product.transpose_b, product.one_b, dtype),
+          .bias = {one ? Dims{1, n} : Dims{1, 1, n}, dnnl_type(dtype), one ? Dims{n, 1} : Dims{n, n, 1}},
+          .y = matrix(product, product.m, n, false, false, result)};
+}
+
+std::shared_ptr<const DnnlOperation> make(const Product& product) {
+  const Matrices ours = matrices(product, product.dtype, product.result);
+  const Matrices theirs = matrices(product, computing_dtype(product.dtype), computing_dtype(product.result));
   dnnl::primitive_attr attributes = dnnl_attributes();
   if (product.accumulate) {
     dnnl::post_ops after;
@@ -30,19 +38,21 @@ std::shared_ptr<const DnnlPrimitive> make(const Product& product) {
     attributes.set_post_ops(after);
   }
   const DnnlThreads threads;
-  dnnl::matmul::primitive_desc description(
-      product.bias ? dnnl::matmul::desc(a, b, bias, y) : dnnl::matmul::desc(a, b, y), attributes,
-      dnnl_engine(), /*allow_empty=*/true);
+  dnnl::matmul::primitive_desc description(product.bias
+                                               ? dnnl::matmul::desc(theirs.a, theirs.b, theirs.bias, theirs.y)
+                                               : dnnl::matmul::desc(theirs.a, theirs.b, theirs.y),
+                                           attributes, dnnl_engine(), /*allow_empty=*/true);
   if (!description || is_reference(description.impl_info_str())) return nullptr;
-  std::vector<DnnlPrimitive::Argument> arguments = {{DNNL_ARG_SRC, a}, {DNNL_ARG_WEIGHTS, b}};
-  if (product.bias) arguments.push_back({DNNL_ARG_BIAS, bias});
-  arguments.push_back({DNNL_ARG_DST, y});
-  return std::make_shared<const DnnlPrimitive>(description, dnnl::matmul(description), std::move(arguments));
+  std::vector<DnnlOperation::Operand> operands = {{DNNL_ARG_SRC, false, ours.a, theirs.a},
+                                                  {DNNL_ARG_WEIGHTS, false, ours.b, theirs.b},
+                                                  {DNNL_ARG_DST, true, ours.y, theirs.y}};
+  if (product.bias) operands.push_back({DNNL_ARG_BIAS, false, ours.bias, theirs.bias});
+  return std::make_shared<const DnnlOperation>(description, dnnl::matmul(description), operands);
 }
 
 }  // namespace
 
-std::shared_ptr<const DnnlPrimitive> product_primitive(const Product& p) {
+std::shared_ptr<const DnnlOperation> product_primitive(const Product& p) {
   if (p.m == 0 || p.n == 0 || p.k == 0 || p.batch == 0) return nullptr;
   const PrimitiveKey key = {static_cast<std::int64_t>(PrimitiveKind::product),
                             p.m,
@@ -57,7 +67,7 @@ std::shared_ptr<const DnnlPrimitive> product_primitive(const Product& p) {
                             static_cast<std::int64_t>(p.dtype),
                             static_cast<std::int64_t>(p.result),
                             p.accumulate};
-  return cached_primitive<DnnlPrimitive>(key, [&] { return make(p); });
+  return cached_primitive<DnnlOperation>(key, [&] { return make(p); });
 }
 
 }  // namespace reprise::cpu

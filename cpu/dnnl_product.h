@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <memory>
 
-#include "reprise/cpu/dnnl_primitive.h"
+#include "reprise/cpu/dnnl_operation.h"
 
 namespace reprise::cpu {
 
@@ -16,11 +16,11 @@ struct Product {
   bool one_a = false, one_b = false;  // the same a (b) for each
   DType dtype = DType::f32;           // of a, b and bias
   DType result = DType::f32;          // of y
-  bool accumulate = false;            // added to what y holds
+  bool accumulate = false;            // added to what y holds, which is f32
 };
 
-// In f32, or in bf16 into bf16 or f32; arguments: a, b, bias where there is one, y. Null where oneDNN has nothing faster
+// In f32, or in bf16 into bf16 or f32; operands: a, b, y, bias where there is one. Null where oneDNN has nothing faster
 // than its reference loops (bf16 without AVX-512, say) and where an extent is 0.
-std::shared_ptr<const DnnlPrimitive> product_primitive(const Product& product);
+std::shared_ptr<const DnnlOperation> product_primitive(const Product& product);
 
 }  // namespace reprise::cpu

@@ -8,7 +8,7 @@
 namespace reprise::cpu {
 namespace {
 
-std::shared_ptr<const DnnlPrimitive> primitive(const LinearArgs& args) {
+std::shared_ptr<const DnnlOperation> primitive(const LinearArgs& args) {
   const std::int64_t in = args.w.info->shape[-1], out = args.w.info->shape[0];
   if (in == 0) return nullptr;
   return product_primitive({.m = args.x.info->shape.numel() / in,
@@ -28,13 +28,10 @@ std::size_t linear_workspace(const LinearArgs& args) {
 void linear(const LinearArgs& args, std::span<std::byte> workspace) {
   const auto product = primitive(args);
   if (!product) return run_plain(linear_slot, args, workspace, args.x.info->dtype);
-  if (args.b.info)
-    product->run({args.x.data, args.w.data, args.b.data, args.y.data}, workspace.data());
-  else
-    product->run({args.x.data, args.w.data, args.y.data}, workspace.data());
+  product->run({args.x.data, args.w.data, args.y.data, args.b.data}, workspace.data());
 }
 
-std::shared_ptr<const DnnlPrimitive> primitive(const LinearBackwardWeightArgs& args) {
+std::shared_ptr<const DnnlOperation> primitive(const LinearBackwardWeightArgs& args) {
   const std::int64_t in = args.dw.info->shape[1], out = args.dw.info->shape[0];
   if (in == 0) return nullptr;
   return product_primitive({.m = out,

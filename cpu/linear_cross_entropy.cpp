@@ -32,14 +32,14 @@ struct Chunks {
   }
 
   // Of a chunk of m positions; null where oneDNN has nothing fast.
-  std::shared_ptr<const DnnlPrimitive> logits(std::int64_t m) const {
+  std::shared_ptr<const DnnlOperation> logits(std::int64_t m) const {
     return product_primitive(
         {.m = m, .n = classes, .k = in, .transpose_b = true, .dtype = dtype, .result = dtype});
   }
-  std::shared_ptr<const DnnlPrimitive> dx(std::int64_t m) const {
+  std::shared_ptr<const DnnlOperation> dx(std::int64_t m) const {
     return product_primitive({.m = m, .n = in, .k = classes, .dtype = dtype, .result = dtype});
   }
-  std::shared_ptr<const DnnlPrimitive> dw(std::int64_t m, bool accumulate) const {
+  std::shared_ptr<const DnnlOperation> dw(std::int64_t m, bool accumulate) const {
     return product_primitive(
         {.m = classes, .n = in, .k = m, .transpose_a = true, .dtype = dtype, .accumulate = accumulate});
   }

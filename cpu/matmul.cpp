@@ -10,7 +10,7 @@ namespace reprise::cpu {
 namespace {
 
 struct Products {
-  std::shared_ptr<const DnnlPrimitive> primitive;  // null: none is fast
+  std::shared_ptr<const DnnlOperation> primitive;  // null: none is fast
   std::int64_t runs = 1;
 };
 

@@ -71,6 +71,22 @@ TEST_CASE("oneDNN has a fast implementation of every product of the models", "[c
   }
 }
 
+// ctest runs this a second time with ONEDNN_MAX_CPU_ISA=AVX512_CORE, as on a processor without instructions for bf16.
+TEST_CASE("a bf16 product is rounded once, and its bits are those of f32 where it is computed in f32",
+          "[cpu][without_bf16]") {
+  const Product product = {.m = 70, .n = 50, .k = 90, .dtype = DType::bf16, .result = DType::bf16};
+  const auto operation = product_primitive(product);
+  if (computing_dtype(DType::bf16) == DType::bf16) {
+    REQUIRE(operation);
+    CHECK(std::string(operation->implementation()).find("bf16") != std::string::npos);
+    return;
+  }
+  const Tensor a = cast(Tensor::rand({70, 90}), DType::bf16), b = cast(Tensor::rand({90, 50}), DType::bf16);
+  const Tensor wide = matmul(cast(a, DType::f32), cast(b, DType::f32));
+  CHECK(matmul(a, b).to_vector() == cast(wide, DType::bf16).to_vector());
+  if (operation) CHECK(operation->workspace() >= sizeof(float) * (70 * 90 + 90 * 50 + 70 * 50));
+}
+
 TEST_CASE("a primitive is made once for a shape and a number of threads", "[cpu]") {
   const Product product = {.m = 33, .n = 34, .k = 35};
   const auto first = product_primitive(product);

@@ -1,0 +1,54 @@
+#pragma once
+// A oneDNN primitive on operands as the ops keep them. Where it works on another layout, or on f32 in the place of bf16,
+// they are copied there and back inside the workspace.
+#include <cstddef>
+#include <initializer_list>
+#include <memory>
+#include <vector>
+
+#include "reprise/cpu/dnnl_primitive.h"
+
+namespace reprise::cpu {
+
+class DnnlOperation {
+ public:
+  struct Operand {
+    int number;  // DNNL_ARG_*
+    bool written;
+    dnnl::memory::desc ours, theirs;  // equal: oneDNN works on the caller's buffer
+  };
+  // `description` was made with dnnl_attributes().
+  template <class Description>
+  DnnlOperation(const Description& description, const dnnl::primitive& primitive,
+                const std::vector<Operand>& operands)
+      : primitive_(description, primitive, arguments(operands)) {
+    place(operands);
+  }
+
+  // Of the copies and of the scratchpad, which are 64-byte aligned.
+  std::size_t workspace() const { return workspace_; }
+  const char* implementation() const { return primitive_.implementation(); }
+
+  // One pointer an operand, in their order. A last one that there is not, a bias, may be given as null.
+  void run(std::initializer_list<const void*> pointers, std::byte* workspace) const;
+
+ private:
+  static std::vector<DnnlPrimitive::Argument> arguments(const std::vector<Operand>& operands);
+  void place(const std::vector<Operand>& operands);
+  struct Place {
+    bool written;
+    std::size_t offset;  // in the workspace, where there is a copy
+    std::unique_ptr<const DnnlPrimitive> copy;
+  };
+  DnnlPrimitive primitive_;
+  std::vector<Place> places_;
+  bool copies_ = false;
+  std::size_t scratchpad_ = 0;  // its offset
+  std::size_t workspace_ = 0;
+};
+
+// The dtype in which oneDNN computes with values of this one: f32 for bf16 on a processor without instructions for it,
+// whose emulation takes four times as long as f32.
+DType computing_dtype(DType dtype);
+
+}  // namespace reprise::cpu
