@@ -221,6 +221,7 @@ void WalkRun::check_differentiable(Index n, std::span<const Tensor> arrived) con
 }
 
 void WalkRun::run_backward(Index n) {
+  for (Index r = tape_.node(n).region; r != 0; r = tape_.region(r).parent) tape_.pass(r, n, walk_);
   // Saves that are missing come by replay; then open regions let go of what none of their pending saves misses.
   bool missing = false;
   tape_.for_each_saved_slot(n, [&](Index s) { missing |= tape_.slot(s).current == nullptr; });

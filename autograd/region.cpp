@@ -134,9 +134,12 @@ std::vector<Index> TapeState::boundary(Index r, const Walk* walk) {
 
 void TapeState::hold_region(Index r) {
   Region& held = region(r);
+  const std::size_t already = held.holding ? held.held.size() : 0;
+  held.held.insert(held.held.end(), held.passed.rbegin(), held.passed.rend());
+  held.passed.clear();
+  for (std::size_t i = already; i < held.held.size(); ++i) hold(held.held[i]);
   if (held.holding) return;
   held.holding = true;
-  for (const Index s : held.held) hold(s);
   for (const Index s : held.parked) ++slot(s).parked;
 }
 
@@ -190,6 +193,7 @@ void TapeState::close_inner_region(Index q, const Walk& walk, std::vector<Index>
     if (made_inside(s)) inner.kept.push_back(s);
   for (const Index s : outer.parked)
     if (made_inside(s)) inner.parked.push_back(s);
+  inner.passed.clear();
   inner.held = boundary(q, &walk);
   const std::uint32_t needed = epoch;
   if (inner.policy)
@@ -203,6 +207,8 @@ void TapeState::close_inner_region(Index q, const Walk& walk, std::vector<Index>
         if (slot(s).kept_mark != needed) inner.kept.push_back(s);
       }
     }
+  std::sort(inner.kept.begin(), inner.kept.end(),
+            [&](Index a, Index b) { return slot(a).maker < slot(b).maker; });
   for (const Index s : inner.kept)
     if (slot(s).mark == needed) inner.held.push_back(s);
   inner.holding = false;
@@ -219,6 +225,16 @@ void TapeState::close_region(Index r, const Walk& walk) {
 // A graph that is retained, or a region of which another backward may still need a part, keeps its boundary.
 bool TapeState::may_release(Index r, const Walk& walk) const {
   return region(r).parent != 0 || !(walk.retain || region(r).needed_later);
+}
+
+void TapeState::pass(Index r, Index n, const Walk& walk) {
+  Region& passed = region(r);
+  if (!passed.holding || !may_release(r, walk)) return;
+  while (!passed.held.empty() && slot(passed.held.back()).maker >= n) {
+    passed.passed.push_back(passed.held.back());
+    passed.held.pop_back();
+    release(passed.passed.back());
+  }
 }
 
 bool TapeState::misses_bytes(Index r, Index upto, const Walk& walk) const {

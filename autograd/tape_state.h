@@ -84,7 +84,8 @@ struct Region {
   bool needed_later = false;  // some of its backwards are pending outside the present walk
   RegionPolicy policy;
   std::vector<Index> children;
-  std::vector<Index> held;    // slots: the boundary, and what is kept inside
+  std::vector<Index> held;    // slots: the boundary, then what is kept inside, in the order of its making
+  std::vector<Index> passed;  // what was kept inside, and the walk has passed; the last first
   std::vector<Index> kept;    // slots inside that a policy or a plan keeps
   std::vector<Index> parked;  // slots inside whose offloaded copy is kept
 };
@@ -230,6 +231,8 @@ class TapeState final : public SlotTable {
   void close_inner_region(Index q, const Walk& walk, std::vector<Index>& targets);
   void close_region(Index r, const Walk& walk);
   bool may_release(Index r, const Walk& walk) const;
+  // The walk has come to node n of open region r: what is kept of what was made from there on serves no replay any more.
+  void pass(Index r, Index n, const Walk& walk);
   // Does a pending backward of open region r, below node `upto`, still lack bytes? Then its boundary must stay.
   bool misses_bytes(Index r, Index upto, const Walk& walk) const;
   bool available(Index s) const { return slot(s).current || slot(s).host; }

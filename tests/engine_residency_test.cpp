@@ -78,6 +78,32 @@ TEST_CASE("a boundary is released when none of its pending saves lacks bytes", "
   CHECK(tape.replays() == 2);
 }
 
+TEST_CASE("what a region keeps goes value by value, as the walk passes it", "[engine]") {
+  const Tensor w = random_leaf({64}, 2);
+  Tape tape;
+  struct ResidentAtBackward : Observer {
+    const TapeState& tape;
+    std::vector<std::pair<bool, bool>> resident;  // the boundary, what is kept
+    explicit ResidentAtBackward(const TapeState& t) : tape(t) {}
+    void on(Event event, NodeId, const Tensor*, const Tensor*) override {
+      if (event == Event::backward)
+        resident.emplace_back(::resident(tape, slot_of(tape, "mul_scalar")),
+                              ::resident(tape, slot_of(tape, "mul_scalar", 0, 1)));
+    }
+  } observer(tape.state());
+  Tensor boundary = w * 2.0;
+  const Tensor loss = sum(checkpoint::run(Policy::save_only({"mul_scalar"}),
+                                          [&] { return squash(squash(squash(std::move(boundary)) * 3.0)); }));
+  tape.set_observer(&observer);
+  tape.backward(loss);
+  // sum, squash, squash, mul_scalar, squash, mul_scalar: the first two squashes are made again from the kept product,
+  // which goes when the walk reaches it; the boundary goes when the last squash is made from it.
+  using Seen = std::vector<std::pair<bool, bool>>;
+  CHECK(observer.resident ==
+        Seen{{true, true}, {true, true}, {true, true}, {true, false}, {false, false}, {false, false}});
+  CHECK(tape.replays() == 3);
+}
+
 TEST_CASE("after backward a tape holds nothing but what can never be made again", "[engine]") {
   const Tensor x = random_constant({8, 8}, 1), w = random_leaf({8, 8}, 2);
   for (const Policy& policy :

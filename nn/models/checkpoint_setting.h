@@ -12,8 +12,8 @@ struct CheckpointSetting {
   enum class Kind {
     none,  // every value that backward reads is kept
     block,  // each block is a region, and the stem is one; not the last of several, which backward reads at once
-    recompute_cheap,  // each block and the stem is a region that keeps its products, convolutions and attention
-                      // (checkpoint/policy.h)
+    recompute_cheap,  // each block, the first with the stem, is a region that keeps its products, convolutions and
+                      // attention (checkpoint/policy.h)
     sqrt,             // round(sqrt(blocks)) segments
     segments,  // this many segments: consecutive blocks of about equal number, each a region but the last
   } kind = Kind::none;

@@ -42,7 +42,10 @@ std::vector<SummaryPart> Model::parts(CheckpointSetting setting) {
   if (setting.kind == Kind::block) each = full;
   if (setting.kind == Kind::recompute_cheap) each = checkpoint::Policy::recompute_cheap();
   std::vector<SummaryPart> parts;
-  if (stem_) {
+  const std::int64_t count = block_count();
+  // The stem shares the first block's region where that keeps what is dear: then what it gives need not be kept.
+  const bool stem_in_first = stem_ && count > 0 && setting.kind == Kind::recompute_cheap;
+  if (stem_ && !stem_in_first) {
     const auto policy = each.value_or(stem_->policy);
     parts.push_back({"stem", {stem_.get()}, [this, policy](Tensor x) {
                        return checkpoint::run(policy, [&] { return (*stem_)(std::move(x)); });
@@ -51,15 +54,22 @@ std::vector<SummaryPart> Model::parts(CheckpointSetting setting) {
   auto add_blocks = [&](std::int64_t first, std::int64_t last, const checkpoint::Policy& policy) {
     const auto& front = blocks_[static_cast<std::size_t>(first)];
     const auto& back = blocks_[static_cast<std::size_t>(last - 1)];
-    SummaryPart part{front.name, {}, [this, first, last, policy](Tensor x) {
-                       return checkpoint::run(policy, [&] { return run_blocks(first, last, std::move(x)); });
+    const bool with_stem = stem_in_first && first == 0;
+    SummaryPart part{front.name, {}, [this, first, last, policy, with_stem](Tensor x) {
+                       return checkpoint::run(policy, [&] {
+                         if (with_stem) x = (*stem_)(std::move(x));
+                         return run_blocks(first, last, std::move(x));
+                       });
                      }};
     if (last - first > 1) part.name += " .. " + back.name;
+    if (with_stem) {
+      part.name = "stem .. " + back.name;
+      part.modules.push_back(stem_.get());
+    }
     for (std::int64_t i = first; i < last; ++i)
       part.modules.push_back(blocks_[static_cast<std::size_t>(i)].block.get());
     parts.push_back(std::move(part));
   };
-  const std::int64_t count = block_count();
   if (setting.kind == Kind::none || each) {
     for (std::int64_t i = 0; i < count; ++i) {
       const bool read_at_once = setting.kind == Kind::block && count > 1 && i == count - 1;
