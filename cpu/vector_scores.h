@@ -17,14 +17,7 @@ namespace reprise::cpu::HWY_NAMESPACE {
 
 // exp(x) of what is hardly above 0; 0 below -87. Relative error below 2e-7; NaN stays.
 HWY_INLINE Vec exp_of_difference(Vec x) {
-  const Vec bounded = hn::Max(set(-88), x);
-  const Vec n = hn::Round(hn::Mul(bounded, set(1.44269504F)));
-  const Vec r = hn::NegMulAdd(n, set(-2.12194440e-4F), hn::NegMulAdd(n, set(0.693359375F), bounded));
-  constexpr std::array p = {1.0F, 1.0F, 0.5F, 0.166666667F, 0.0416664853F, 0.00833336077F, 0.00139304355F};
-  const auto exponent = hn::ShiftLeft<23>(
-      hn::Add(hn::ConvertTo(hn::RebindToSigned<F32>(), n), hn::Set(hn::RebindToSigned<F32>(), 127)));
-  const Vec result = hn::Mul(polynomial(r, p), hn::BitCast(F32(), exponent));
-  return hn::IfThenZeroElse(hn::Lt(x, set(-87)), result);
+  return hn::IfThenZeroElse(hn::Lt(x, set(-87)), exp_within_range(hn::Max(set(-88), x)));
 }
 
 // Scores of keys that a query does not see become minus infinity, others get what the mask adds.
