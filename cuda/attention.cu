@@ -1,11 +1,9 @@
 // Attention without the matrix of weights. A warp computes one row: of y and dq for a query, of dk and dv for a key. It goes
 // through the row's partners 32 at a time: each lane has the weight of one of them, then the lanes share out the elements of
 // the head.
-#include "reprise/ops/attention.h"
-
+#include "reprise/cuda/attention_kernels.h"
 #include "reprise/cuda/philox.cuh"
 #include "reprise/cuda/reduce.cuh"
-#include "reprise/cuda/slots.h"
 #include "reprise/ops/strides.h"
 
 namespace reprise::cuda {
@@ -262,7 +260,9 @@ void launch_warps(const char* name, const Context& context, std::int64_t warps, 
   launch(name, context, divide_up(warps * kWarp, kBlock), kBlock, 0, kernel, arguments...);
 }
 
-void attention(const AttentionArgs& args, std::span<std::byte>) {
+}  // namespace
+
+void run_attention_kernel(const AttentionArgs& args) {
   const AttentionShape& s = args.shape;
   with_floating(args.y.info->dtype, [&](auto stored) {
     using T = decltype(stored);
@@ -271,16 +271,10 @@ void attention(const AttentionArgs& args, std::span<std::byte>) {
   });
 }
 
-std::size_t attention_backward_workspace(const AttentionBackwardArgs& args) {
-  const AttentionShape& s = args.shape;
-  return static_cast<std::size_t>(s.batch * s.heads * s.queries) * sizeof(float);
-}
-
-void attention_backward(const AttentionBackwardArgs& args, std::span<std::byte> workspace) {
+void run_attention_backward_kernels(const AttentionBackwardArgs& args, float* delta) {
   const AttentionShape& s = args.shape;
   const Context& context = use(args.dy.info->device);
   const std::int64_t rows = s.batch * s.heads * s.queries;
-  auto* delta = reinterpret_cast<float*>(workspace.data());
   with_floating(args.dy.info->dtype, [&](auto stored) {
     using T = decltype(stored);
     BackwardProblem<T> p = {problem_of<T>(args), rows_of<const T>(args.dy, s), rows_of<const T>(args.y, s),
@@ -293,13 +287,6 @@ void attention_backward(const AttentionBackwardArgs& args, std::span<std::byte> 
       launch_warps("attention_backward", context, s.batch * s.key_heads * s.keys, attend_backward_keys<T>, p,
                    dk, dv);
   });
-}
-
-}  // namespace
-
-void fill_attention() {
-  fill_floating(attention_slot, attention);
-  fill_floating(attention_backward_slot, attention_backward, attention_backward_workspace);
 }
 
 }  // namespace reprise::cuda

@@ -1,7 +1,5 @@
 // conv2d and its gradients on cuDNN. A bias is added, and its gradient summed, by kernels of our own.
 #include <algorithm>
-#include <map>
-#include <mutex>
 #include <vector>
 
 #include "reprise/autograd/intrinsics.h"
@@ -10,6 +8,7 @@
 #include "reprise/cuda/check.h"
 #include "reprise/cuda/context.h"
 #include "reprise/cuda/convolution_graph.h"
+#include "reprise/cuda/cudnn_plans.h"
 #include "reprise/cuda/slots.h"
 #include "reprise/ops/add.h"
 #include "reprise/ops/column_sum.h"
@@ -18,82 +17,44 @@
 namespace reprise::cuda {
 namespace {
 
-// Everything that a plan depends on.
-using Key = std::vector<std::int64_t>;
-
-Key key_of(const Convolution& c, int device, bool tf32) {
-  Key key = {device, tf32, static_cast<int>(c.kind), static_cast<int>(c.dtype), c.alignment};
+CudnnGraph graph_of(const Convolution& c) {
+  CudnnGraph graph{.kind = GraphKind::convolution,
+                   .key = {static_cast<int>(c.kind), static_cast<int>(c.dtype), c.alignment},
+                   .request = plan_request(c, allow_tf32()),
+                   .operations = [c] { return convolution_operations(c); }};
   for (const Shape* shape : {&c.x, &c.weight, &c.y})
-    for (const std::int64_t extent : shape->extents()) key.push_back(extent);
-  for (const Pair pair : {c.stride, c.padding, c.dilation}) key.insert(key.end(), {pair.h, pair.w});
-  return key;
-}
-
-// Plans live as long as the process, as the library does.
-struct Plans {
-  struct OfDevice {
-    cudnnHandle_t handle = nullptr;
-    Descriptor properties;
-  };
-  std::mutex mutex;
-  std::map<int, OfDevice> devices;
-  std::map<Key, CudnnPlan> made;
-
-  OfDevice& device(const Context& context) {
-    OfDevice& device = devices[context.index];
-    if (!device.handle) {
-      check(cudnnCreate(&device.handle), "cudnnCreate");
-      check(cudnnSetStream(device.handle, context.stream), "cudnnSetStream");
-      device.properties = device_properties(device.handle);
-    }
-    return device;
-  }
-  const CudnnPlan& find(const Convolution& convolution, const Context& context) {
-    const bool tf32 = allow_tf32();
-    const Key key = key_of(convolution, context.index, tf32);
-    const auto found = made.find(key);
-    if (found != made.end()) return found->second;
-    return made
-        .emplace(key, make_plan(convolution_operation(convolution), device(context).properties,
-                                plan_request(convolution, tf32)))
-        .first->second;
-  }
-};
-
-Plans& plans() {
-  static Plans* plans = new Plans;
-  return *plans;
+    for (const std::int64_t extent : shape->extents()) graph.key.push_back(extent);
+  for (const Pair pair : {c.stride, c.padding, c.dilation})
+    graph.key.insert(graph.key.end(), {pair.h, pair.w});
+  return graph;
 }
 
 bool is_empty(const Convolution& c) { return c.x.numel() == 0 || c.weight.numel() == 0 || c.y.numel() == 0; }
 
 std::size_t convolution_workspace(const Convolution& convolution, Device device) {
-  if (is_empty(convolution)) return 0;
-  const Context& context = use(device);
-  const std::lock_guard lock(plans().mutex);
-  return plans().find(convolution, context).workspace;
+  return is_empty(convolution) ? 0 : required_workspace(graph_of(convolution), device);
 }
 
 // `written` is one of the three.
 void run_convolution(const Convolution& convolution, const View& written, const void* x, const void* weight,
                      const void* y, std::span<std::byte> workspace) {
-  const Context& context = use(written.info->device);
+  const Device device = written.info->device;
   if (is_empty(convolution))
-    return check(cudaMemsetAsync(written.data, 0, written.info->bytes(), context.stream), "cudaMemsetAsync");
+    return check(cudaMemsetAsync(written.data, 0, written.info->bytes(), use(device).stream),
+                 "cudaMemsetAsync");
   const std::int64_t ids[] = {kImage, kWeight, kResult};
   void* const data[] = {const_cast<void*>(x), const_cast<void*>(weight), const_cast<void*>(y)};
   std::uintptr_t addresses = 0;
   for (const void* operand : data) addresses |= reinterpret_cast<std::uintptr_t>(operand);
-  const std::lock_guard lock(plans().mutex);
   Convolution asked = convolution;
   if (addresses % 16 != 0) asked.alignment = static_cast<std::int64_t>(size_of(convolution.dtype));
-  const CudnnPlan& plan = plans().find(asked, context);
-  if (plan.workspace > workspace.size())
+  const CudnnGraph graph = graph_of(asked);
+  if (required_workspace(graph, device) > workspace.size())
     throw UserError(
         "conv2d on cuda: an operand begins at no multiple of 16 bytes, and cuDNN then needs more workspace "
         "than there is: "
         "copy the part of the tensor first");
-  plan.run(plans().device(context).handle, ids, data, workspace);
+  run_graph(graph, device, ids, data, workspace);
 }
 
 Convolution convolution_of(ConvolutionKind kind, const Shape& x, const Shape& weight, const Shape& y,

@@ -69,17 +69,18 @@ Names names_of(ConvolutionKind kind) {
 
 }  // namespace
 
-Descriptor convolution_operation(const Convolution& c) {
+std::vector<Descriptor> convolution_operations(const Convolution& c) {
   const Names names = names_of(c.kind);
-  Descriptor operation(names.operation);
-  operation.set(names.x, image(kImage, c, c.x))
+  std::vector<Descriptor> operations;
+  operations.emplace_back(names.operation)
+      .set(names.x, image(kImage, c, c.x))
       .set(names.weight, image(kWeight, c, c.weight))
       .set(names.y, image(kResult, c, c.y))
       .set(names.settings, settings(c))
       .set(names.alpha, 1.0F)
       .set(names.beta, 0.0F)
       .finalize();
-  return operation;
+  return operations;
 }
 
 }  // namespace reprise::cuda

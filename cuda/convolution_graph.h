@@ -20,7 +20,7 @@ struct Convolution {
 // The ids of the operation's tensors.
 inline constexpr std::int64_t kImage = 1, kWeight = 2, kResult = 3;
 
-Descriptor convolution_operation(const Convolution& convolution);
+std::vector<Descriptor> convolution_operations(const Convolution& convolution);
 
 // Engines that round f32 are for f32 alone to refuse.
 inline PlanRequest plan_request(const Convolution& convolution, bool allow_tf32) {

@@ -111,6 +111,11 @@ Descriptor& Descriptor::set(cudnnBackendAttributeName_t name, std::span<const st
 Descriptor& Descriptor::set(cudnnBackendAttributeName_t name, const Descriptor& value) {
   return set(name, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, &value.descriptor_);
 }
+Descriptor& Descriptor::set(cudnnBackendAttributeName_t name, std::span<const Descriptor> values) {
+  std::vector<cudnnBackendDescriptor_t> raw;
+  for (const Descriptor& value : values) raw.push_back(value.descriptor_);
+  return set(name, CUDNN_TYPE_BACKEND_DESCRIPTOR, static_cast<std::int64_t>(raw.size()), raw.data());
+}
 Descriptor& Descriptor::finalize() {
   check(cudnnBackendFinalize(descriptor_), "cudnnBackendFinalize");
   return *this;
@@ -155,9 +160,11 @@ void CudnnPlan::run(cudnnHandle_t handle, std::span<const std::int64_t> ids, std
   check(cudnnBackendExecute(handle, plan.get(), pack.get()), "cudnnBackendExecute");
 }
 
-CudnnPlan make_plan(const Descriptor& operation, const Descriptor& device, const PlanRequest& request) {
+PlanResult make_plan(std::span<const Descriptor> operations, const Descriptor& device,
+                     const PlanRequest& request) {
   Descriptor graph(CUDNN_BACKEND_OPERATIONGRAPH_DESCRIPTOR);
-  graph.set(CUDNN_ATTR_OPERATIONGRAPH_OPS, operation).finalize();
+  graph.set(CUDNN_ATTR_OPERATIONGRAPH_OPS, operations);
+  if (cudnnBackendFinalize(graph.get()) != CUDNN_STATUS_SUCCESS) return {{}, last_error()};
   std::string reasons;
   for (const cudnnBackendHeurMode_t mode : {CUDNN_HEUR_MODE_A, CUDNN_HEUR_MODE_FALLBACK})
     for (const Descriptor& configuration : configurations(graph, device, mode)) {
@@ -177,10 +184,10 @@ CudnnPlan make_plan(const Descriptor& operation, const Descriptor& device, const
                                      CUDNN_TYPE_INT64, 1, &count, &bytes),
             "cudnnBackendGetAttribute(WORKSPACE_SIZE)");
       result.workspace = static_cast<std::size_t>(bytes);
-      if (result.workspace <= request.most_workspace) return result;
+      if (result.workspace <= request.most_workspace) return {std::move(result), ""};
       reasons += fmt::format("; an engine wants {} bytes of workspace", bytes);
     }
-  throw DeviceError(fmt::format("cuDNN has no engine for this{}", reasons));
+  return {{}, fmt::format("cuDNN has no engine for this{}", reasons)};
 }
 
 }  // namespace reprise::cuda

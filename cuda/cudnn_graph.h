@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <initializer_list>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -34,6 +35,7 @@ class Descriptor {
   Descriptor& set(cudnnBackendAttributeName_t name, float value);
   Descriptor& set(cudnnBackendAttributeName_t name, std::span<const std::int64_t> values);
   Descriptor& set(cudnnBackendAttributeName_t name, const Descriptor& value);
+  Descriptor& set(cudnnBackendAttributeName_t name, std::span<const Descriptor> values);
   Descriptor& finalize();
   cudnnBackendDescriptor_t get() const { return descriptor_; }
 
@@ -49,7 +51,7 @@ Descriptor tensor_descriptor(std::int64_t id, DType dtype, std::span<const std::
 Descriptor device_properties(cudnnHandle_t handle);
 Descriptor device_properties(const std::string& json);
 
-// An engine for the graph of one operation.
+// An engine for a graph of operations.
 struct CudnnPlan {
   Descriptor plan;
   std::size_t workspace = 0;
@@ -63,10 +65,16 @@ struct PlanRequest {
   // Engines that round f32 to TF32 may be chosen.
   bool tf32 = false;
   std::size_t most_workspace = std::size_t{256} << 20;
+  friend auto operator<=>(const PlanRequest&, const PlanRequest&) = default;
 };
 
-// The first engine, in cuDNN's order of preference, that is deterministic and keeps to the request. DeviceError with cuDNN's
-// reasons where there is none.
-CudnnPlan make_plan(const Descriptor& operation, const Descriptor& device, const PlanRequest& request);
+struct PlanResult {
+  std::optional<CudnnPlan> plan;
+  std::string refusal;  // cuDNN's reasons, where there is no plan
+};
+
+// The first engine, in cuDNN's order of preference, that is deterministic and keeps to the request.
+PlanResult make_plan(std::span<const Descriptor> operations, const Descriptor& device,
+                     const PlanRequest& request);
 
 }  // namespace reprise::cuda

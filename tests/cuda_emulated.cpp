@@ -58,5 +58,9 @@ int run_planted_product(bool swapped, const float* a, const float* b, float* y) 
   return emulator_function<int (*)(bool, const float*, const float*, float*)>(
       "reprise_emulator_planted_product")(swapped, a, b, y);
 }
+std::int64_t plan_convolution(int device, std::int64_t channels, bool tf32, std::int64_t most_workspace) {
+  return emulator_function<std::int64_t (*)(int, std::int64_t, bool, std::int64_t)>("reprise_emulator_plan")(
+      device, channels, tf32, most_workspace);
+}
 
 }  // namespace reprise::test

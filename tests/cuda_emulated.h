@@ -27,5 +27,7 @@ std::string emulator_last_fault();
 int run_planted(const char* name, float* y);
 // y [16, 32] = a [16, 8] b [8, 32] by cuBLASLt, told of its operands' leading dimensions, or of the other's. 0: no error.
 int run_planted_product(bool swapped, const float* a, const float* b, float* y);
+// Bytes of workspace of cuDNN's plan for a small convolution (tests/cuda_emulator/planned.cpp); -1: refused.
+std::int64_t plan_convolution(int device, std::int64_t channels, bool tf32, std::int64_t most_workspace);
 
 }  // namespace reprise::test

@@ -54,6 +54,39 @@ TEST_CASE("cuda: a training step has the CPU's loss and gradients, and one set o
   }
 }
 
+TEST_CASE("cuda: a gpt's step in bf16 has the CPU's gradients and one set of bits, its attention on cuDNN",
+          "[cuda]") {
+  const Device device = cuda_device();
+  const EmulatorSettings settings({});
+  const auto make = [] {
+    manual_seed(7);
+    nn::Model model = nn::make_gpt({.vocabulary = 17, .context = 24, .layers = 2, .width = 32, .heads = 2});
+    model.to(DType::bf16);
+    return Subject(std::move(model));
+  };
+  Subject on_cpu = make();
+  take_step(on_cpu, {}, false, nullptr);
+  Subject on_cuda = make();
+  on_cuda.to(device);
+  const std::int64_t before = on_real_gpu() ? 0 : emulator_statistics().cudnn_runs;
+  const Outcome plain = take_step(on_cuda, {}, false, nullptr);
+  if (!on_real_gpu())
+    CHECK(emulator_statistics().cudnn_runs - before == 2 * 2);  // of each layer, there and back
+  const auto exact = on_cpu.model.named_parameters(), actual = on_cuda.model.named_parameters();
+  for (std::size_t i = 0; i < exact.size(); ++i) {
+    INFO(actual[i].first);
+    CHECK(relative_rms_error(actual[i].second.grad(), exact[i].second.grad()) <= 5e-2);
+  }
+  for (const nn::CheckpointSetting setting :
+       {nn::CheckpointSetting{Kind::block}, nn::CheckpointSetting{Kind::recompute_cheap},
+        nn::CheckpointSetting{Kind::sqrt}}) {
+    INFO(to_string(setting));
+    const Outcome outcome = take_step(on_cuda, setting, true, nullptr);
+    CHECK(outcome.bits == plain.bits);
+    CHECK(outcome.replays > 0);
+  }
+}
+
 TEST_CASE("cuda: random plans, with offload, have the bits and the predicted peak", "[cuda]") {
   const Device device = cuda_device();
   const EmulatorSettings settings({});

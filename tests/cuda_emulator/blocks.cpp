@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "reprise/tests/cuda_emulator/cudnn_object.h"
 #include "reprise/tests/cuda_emulator/execution.h"
 #include "reprise/tests/cuda_emulator/memory.h"
 #include "reprise/tests/cuda_emulator/streams.h"
@@ -333,5 +334,6 @@ cudaError_t launch(const char* name, const Launch& asked, std::function<void()> 
 extern "C" reprise::emulator::Statistics reprise_emulator_statistics() {
   using reprise::emulator::device_memory;
   return {reprise::emulator::launches, static_cast<std::int64_t>(device_memory().live()),
-          static_cast<std::int64_t>(device_memory().peak())};
+          static_cast<std::int64_t>(device_memory().peak()), reprise::emulator::cudnn_plans,
+          reprise::emulator::cudnn_runs};
 }

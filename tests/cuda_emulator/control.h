@@ -20,6 +20,7 @@ struct Settings {
 struct Statistics {
   std::int64_t launches = 0;
   std::int64_t live_bytes = 0, peak_bytes = 0;
+  std::int64_t cudnn_plans = 0, cudnn_runs = 0;  // execution plans made, or refused; graphs executed
 };
 
 // Exported by the plugin under these names.

@@ -1,0 +1,71 @@
+#include "reprise/tests/cuda_planning/expected.h"
+
+#include "reprise/core/error.h"
+
+namespace reprise::planning {
+
+namespace {
+
+using cuda::AttentionProblem;
+
+constexpr std::array<bool, 3> kEverywhere = {true, true, true}, kNowhere = {false, false, false},
+                              kOnH100 = {false, true, false};
+
+struct Attention {
+  std::string text;
+  AttentionProblem problem;
+  std::array<bool, 3> forward, backward;
+};
+
+AttentionProblem problem(DType dtype, std::int64_t queries, std::int64_t keys, std::int64_t heads,
+                         std::int64_t key_heads, std::int64_t head_dim, bool causal) {
+  return {
+      dtype, {2, queries, keys, heads, key_heads, head_dim}, causal, heads * head_dim, key_heads * head_dim};
+}
+
+std::vector<Attention> attention_list() {
+  const DType bf16 = DType::bf16, f16 = DType::f16, f32 = DType::f32;
+  return {
+      {"in f16, not causal", problem(f16, 200, 200, 6, 6, 64, false), kEverywhere, kEverywhere},
+      {"fewer queries than keys", problem(bf16, 70, 133, 4, 4, 24, false), kEverywhere, kEverywhere},
+      {"fewer keys than queries, causal", problem(bf16, 133, 70, 4, 4, 32, true), kEverywhere, kEverywhere},
+      {"grouped queries", problem(bf16, 512, 512, 8, 2, 64, true), kEverywhere, kEverywhere},
+      {"one query", problem(bf16, 1, 256, 4, 4, 64, false), kEverywhere, kEverywhere},
+      {"one query and key", problem(bf16, 1, 1, 4, 4, 64, false), kEverywhere, kEverywhere},
+      {"heads of 8", problem(bf16, 64, 64, 4, 4, 8, true), kEverywhere, kEverywhere},
+      {"heads of 128", problem(bf16, 512, 512, 8, 8, 128, true), kEverywhere, kEverywhere},
+      {"heads of 136", problem(bf16, 512, 512, 8, 8, 136, true), kEverywhere, kOnH100},
+      {"heads of 256", problem(bf16, 512, 512, 8, 8, 256, true), kEverywhere, kOnH100},
+      {"heads of 20", problem(bf16, 64, 64, 4, 4, 20, true), kNowhere, kNowhere},
+      {"in f32", problem(f32, 512, 512, 8, 8, 64, true), kNowhere, kNowhere},
+      {"too many scores for the gradient's workspace", problem(bf16, 8192, 8192, 2, 2, 64, true), kEverywhere,
+       kNowhere},
+  };
+}
+
+}  // namespace
+
+const std::vector<Expected>& expected_graphs() {
+  static const std::vector<Expected> list = [] {
+    std::vector<Expected> result;
+    for (const Attention& a : attention_list()) {
+      const bool exact = a.problem.dtype == DType::f32;
+      const AttentionProblem p = a.problem;
+      result.push_back({"attention, " + a.text, [p] { return attention_operations(p); }, a.forward, exact});
+      result.push_back({"attention's gradient, " + a.text, [p] { return attention_backward_operations(p); },
+                        a.backward, exact});
+    }
+    return result;
+  }();
+  return list;
+}
+
+cuda::PlanResult plan(const Expected& expected, const cuda::Descriptor& device) {
+  try {
+    return make_plan(expected.operations(), device, {.tf32 = !expected.exact_f32});
+  } catch (const DeviceError& error) {
+    return {{}, error.what()};
+  }
+}
+
+}  // namespace reprise::planning
