@@ -176,6 +176,9 @@ void TapeState::open_region(Index r, const Walk& walk) {
     ++n;
   }
   if (region(r).eager) materialize(targets);
+  // Where nothing is missing, the boundary and what was kept are of no use beside the saves themselves.
+  if (region(r).parked.empty() && may_release(r, walk) && !misses_bytes(r, region(r).last, walk))
+    release_region(r);
   if (walk.create) push_region(nullptr, r);
 }
 

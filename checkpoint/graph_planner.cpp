@@ -1,6 +1,7 @@
 // Any graph of ops: passages of the forward pass become regions of which some values are kept. What to keep at a price for a
 // byte is a minimum cut (keep_sets.h); where the regions end and at which price each keeps is a dynamic program over what
-// the engine measures (chain_costs.h); the engine judges what comes of it, and values are kept one by one while they fit.
+// the engine measures (chain_costs.h); the engine judges what comes of it, and a search over what to keep goes on from there
+// (keep_search.h).
 #include <algorithm>
 #include <limits>
 #include <numeric>
@@ -9,6 +10,7 @@
 #include "reprise/checkpoint/candidates.h"
 #include "reprise/checkpoint/chain_costs.h"
 #include "reprise/checkpoint/forward_pass.h"
+#include "reprise/checkpoint/keep_search.h"
 #include "reprise/checkpoint/keep_sets.h"
 #include "reprise/checkpoint/planners.h"
 
@@ -172,60 +174,8 @@ class Partitions {
   std::vector<std::vector<float>> least_;
 };
 
-// Values of the plan's regions that are dropped, those first whose nodes take the longest for a byte.
-std::vector<PlanDecision> dropped_values(const Trace& trace, const Plan& plan) {
-  struct Dropped {
-    PlanDecision decision;
-    double seconds_per_byte;
-  };
-  std::vector<Dropped> dropped;
-  for (const PlanRegion& region : plan.regions)
-    for (std::int32_t n = region.first; n < region.last; ++n) {
-      const TraceNode& node = trace.nodes[static_cast<std::size_t>(n)];
-      if (node.seconds == 0) continue;
-      for (std::size_t j = 0; j < node.outputs.size(); ++j) {
-        const PlanDecision keep{n, static_cast<std::int32_t>(j), Decision::keep};
-        if (std::find(plan.decisions.begin(), plan.decisions.end(), keep) != plan.decisions.end()) continue;
-        const auto bytes = static_cast<double>(trace.values[static_cast<std::size_t>(node.outputs[j])].bytes);
-        dropped.push_back({keep, node.seconds / std::max(1.0, bytes)});
-      }
-    }
-  std::stable_sort(dropped.begin(), dropped.end(), [](const Dropped& a, const Dropped& b) {
-    return a.seconds_per_byte > b.seconds_per_byte;
-  });
-  std::vector<PlanDecision> list;
-  for (const Dropped& one : dropped) list.push_back(one.decision);
-  return list;
-}
-
-// Keeps more while it fits: in runs that double where they fit and halve where they do not.
-void keep_more(const Trace& trace, Candidates& candidates, int rounds) {
-  if (!candidates.some_fits()) return;
-  std::vector<PlanRegion> regions = candidates.best_plan().regions;
-  std::vector<PlanDecision> kept = candidates.best_plan().decisions;
-  const std::vector<PlanDecision> more = dropped_values(trace, candidates.best_plan());
-  std::size_t next = 0, length = std::max<std::size_t>(1, more.size() / 8);
-  for (int round = 0; round < rounds && next < more.size(); ++round) {
-    const std::size_t end = std::min(more.size(), next + length);
-    std::vector<PlanDecision> trial = kept;
-    trial.insert(trial.end(), more.begin() + static_cast<std::ptrdiff_t>(next),
-                 more.begin() + static_cast<std::ptrdiff_t>(end));
-    if (candidates.fits(candidates.consider(regions, trial))) {
-      kept = std::move(trial);
-      next = end;
-      length *= 2;
-    } else if (length > 1) {
-      length = (length + 3) / 4;
-    } else {
-      ++next;
-    }
-  }
-}
-
-}  // namespace
-
-Plan graph_planner(const Trace& trace, const PlanOptions& options) {
-  Candidates candidates(trace, options.budget);
+Plan plan_within(const Trace& trace, std::size_t budget) {
+  Candidates candidates(trace, budget);
   if (candidates.fits(candidates.consider({}))) return std::move(candidates).take();
   const std::vector<ChainStage> stages = chain_costs(trace, chain_edges(trace, kMostStages));
   const std::vector<KeepSet> sets = keep_sets(trace);
@@ -236,16 +186,29 @@ Plan graph_planner(const Trace& trace, const PlanOptions& options) {
     Schedule schedule = partitions.schedule(m);
     if (distinct.empty() || schedule != distinct.back()) distinct.push_back(std::move(schedule));
   }
-  // The engine visits at most some 300,000 nodes for each of the two searches.
+  // The engine visits some 80,000 nodes: half a second where they are convolutions.
   const auto rounds =
-      std::clamp<std::size_t>(300'000 / std::max<std::size_t>(1, trace.nodes.size()), 12, 100);
-  const std::size_t judged = std::min(rounds, distinct.size());
+      std::clamp<std::size_t>(60'000 / std::max<std::size_t>(1, trace.nodes.size()), 10, 1500);
+  const std::size_t judged = std::min(std::min<std::size_t>(rounds / 2, 30), distinct.size());
   for (std::size_t i = 0; i < judged; ++i) {
     const Schedule& schedule = distinct[i * distinct.size() / judged];
     candidates.consider(schedule.regions, schedule.kept);
   }
-  keep_more(trace, candidates, static_cast<int>(rounds / 2));
+  search_keep_sets(trace, candidates, budget, static_cast<int>(rounds));
   return std::move(candidates).take();
+}
+
+}  // namespace
+
+Plan graph_planner(const Trace& trace, const PlanOptions& options) {
+  Plan plan = plan_within(trace, options.budget);
+  // Where the budget is out of reach, what it says of the least is so: with a byte less it finds nothing.
+  while (options.budget != 0 && plan.predicted_peak() > options.budget) {
+    Plan lower = plan_within(trace, plan.predicted_peak() - 1);
+    if (lower.predicted_peak() >= plan.predicted_peak()) break;
+    plan = std::move(lower);
+  }
+  return plan;
 }
 
 }  // namespace reprise::checkpoint

@@ -3,7 +3,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "reprise/autograd/plan.h"
+#include "reprise/checkpoint/forward_buffers.h"
 
 namespace reprise::checkpoint {
 
@@ -17,5 +17,9 @@ struct KeepSet {
 // or the other. Exact: a minimum cut, as in PyTorch's
 // min_cut_rematerialization_partition, here with a price for running again.
 KeepSet cheapest_keep_set(const Trace& trace, double seconds_per_byte);
+
+// The same with a price for each buffer, in seconds; says for each whether it is kept.
+std::vector<bool> cheapest_kept(const Trace& trace, const ForwardBuffers& forward,
+                                const std::vector<double>& prices);
 
 }  // namespace reprise::checkpoint

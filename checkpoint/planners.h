@@ -35,9 +35,8 @@ Plan revolve_planner(const Trace& trace, const PlanOptions& options);
 Plan rotor_planner(const Trace& trace, const PlanOptions& options);
 
 // Any graph. Passages of the forward pass become regions that keep some of their values: at a price for a byte, a minimum cut
-// finds what is cheaper to keep than to make again; a dynamic program over passages and prices finds the regions; what the
-// engine says fits is then given more values to keep while it still fits. No value is made more than once again, so that
-// the least budget is about that of sqrt_planner.
+// finds what is cheaper to keep than to make again; a dynamic program over passages and prices finds the regions; a search that the
+// engine judges improves on them (keep_search.h). Regions do not nest, so that rotor_planner reaches lower budgets.
 Plan graph_planner(const Trace& trace, const PlanOptions& options);
 
 // The cheapest plan of sqrt, graph and rotor that fits; where none does, of revolve and recursive. Without a budget: sqrt's.

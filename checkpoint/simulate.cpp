@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <map>
 #include <memory>
 #include <utility>
 
@@ -27,9 +26,18 @@ struct Figures final : Observer {
     result.live.push_back(memory::live(trace.device));
     if (event == Event::replay)
       result.replayed_seconds += trace.nodes[static_cast<std::size_t>(node.i)].seconds;
+    if (const std::size_t peak = memory::peak_without_data(trace.device); peak > highest) {
+      highest = peak;
+      result.peak_node = node.i;
+      result.peak_backward = -1;
+      asks = event != Event::forward;
+    }
+    if (event == Event::backward && std::exchange(asks, false)) result.peak_backward = node.i;
   }
   const Trace& trace;
   Simulation& result;
+  std::size_t highest = 0;
+  bool asks = false;  // the backward that asked for the peak's node is still to come
 };
 
 // What lives and the highest since the moment before, from the first allocation on.
@@ -48,9 +56,11 @@ struct Moments final : Observer, LifetimeListener {
   void handle_died(const TensorImpl&) noexcept override {}
   void on(Event event, NodeId node, const Tensor*, const Tensor*) override {
     if (event != Event::forward && event != Event::replay && event != Event::backward) return;
+    if (!allocated_since)
+      memory::reset_peak(device);  // what lives now is the highest, and what the moment before left
     const std::size_t highest = memory::peak_without_data(device);
+    if (!std::exchange(allocated_since, false) && !moments.empty()) moments.back().after = highest;
     moments.push_back({event, node.i, highest, highest});
-    allocated_since = false;
   }
   Device device;
   std::vector<Moment>& moments;
@@ -60,23 +70,22 @@ struct Moments final : Observer, LifetimeListener {
 // Stands in for the user's code: makes, hands over and lets go of handles as the trace says.
 class Driver {
  public:
-  explicit Driver(const Trace& trace) : trace_(trace), handles_(trace.values.size()) {
+  explicit Driver(const Trace& trace)
+      : trace_(trace), handles_(trace.values.size()), buffers_(trace.values.size(), -1) {
     for (std::size_t b = static_cast<std::size_t>(trace.tape_values); b < trace.values.size(); ++b)
-      buffers_[trace.values[b].storage] = static_cast<Index>(b);
+      buffer_of(trace.values[b]) = static_cast<Index>(b);
     // What was there before the step.
-    std::map<Index, Index> first_with;
+    std::vector<Index> first_with(trace.values.size(), -1);  // of each storage
     for (Index v = 0; v < trace.tape_values; ++v) {
       const TraceValue& value = trace.values[static_cast<std::size_t>(v)];
-      if (value.maker >= 0) {
-        first_with.try_emplace(value.storage, v);
-        continue;
-      }
-      if (buffers_.contains(value.storage)) continue;
-      const auto [shared, is_first] = first_with.try_emplace(value.storage, v);
+      Index& first = first_with[static_cast<std::size_t>(value.storage)];
+      const bool is_first = first < 0;
+      if (is_first && (value.maker >= 0 || buffer_of(value) < 0)) first = v;
+      if (value.maker >= 0 || buffer_of(value) >= 0) continue;
       if (is_first)
         handles_[static_cast<std::size_t>(v)] = make(value, allocate(value.bytes, value.device));
-      else if (handle(shared->second).defined())
-        handles_[static_cast<std::size_t>(v)] = make(value, handle(shared->second).impl()->storage);
+      else if (handle(first).defined())
+        handles_[static_cast<std::size_t>(v)] = make(value, handle(first).impl()->storage);
       // else: made by a node of the tape, detached and made a leaf; it is found when it is read
     }
   }
@@ -105,6 +114,7 @@ class Driver {
 
  private:
   Tensor& handle(Index v) { return handles_[static_cast<std::size_t>(v)]; }
+  Index& buffer_of(const TraceValue& value) { return buffers_[static_cast<std::size_t>(value.storage)]; }
 
   static Tensor make(const TraceValue& value, Ref<Storage> storage) {
     Ref<TensorImpl> impl = make_impl();
@@ -120,9 +130,8 @@ class Driver {
   const Tensor& read(Index v) {
     if (handle(v).defined()) return handle(v);
     const TraceValue& value = trace_.values[static_cast<std::size_t>(v)];
-    const auto buffer = buffers_.find(value.storage);
-    if (buffer != buffers_.end() && handle(buffer->second).defined()) {
-      handle(v) = make(value, handle(buffer->second).impl()->storage);
+    if (const Index buffer = buffer_of(value); buffer >= 0 && handle(buffer).defined()) {
+      handle(v) = make(value, handle(buffer).impl()->storage);
       return handle(v);
     }
     for (Index u = 0; u < trace_.tape_values; ++u)
@@ -151,8 +160,8 @@ class Driver {
   // One that user code held only for the walk is made for it again.
   Tensor seed_of(Index v) {
     const TraceValue& value = trace_.values[static_cast<std::size_t>(v)];
-    const auto buffer = buffers_.find(value.storage);
-    const bool gone = buffer != buffers_.end() && !handle(v).defined() && !handle(buffer->second).defined();
+    const Index buffer = buffer_of(value);
+    const bool gone = buffer >= 0 && !handle(v).defined() && !handle(buffer).defined();
     return gone ? make(value, allocate(value.bytes, value.device)) : read(v);
   }
 
@@ -179,7 +188,7 @@ class Driver {
 
   const Trace& trace_;
   std::vector<Tensor> handles_;
-  std::map<Index, Index> buffers_;  // storage -> the value that is the buffer itself
+  std::vector<Index> buffers_;  // of each storage, the value that is the buffer itself; -1: none
 };
 
 }  // namespace

@@ -15,6 +15,9 @@ struct Simulation {
   double recomputed_flops = 0;
   double replayed_seconds = 0;    // of the nodes run again, as TraceNode::seconds has them
   std::vector<std::size_t> live;  // after each node, forward, replayed or backward
+  // When the peak was reached: while this node ran, forward or again, or its backward. Where it ran again, `peak_backward` is the
+  // node whose backward asked for it; in the forward pass -1.
+  std::int32_t peak_node = -1, peak_backward = -1;
 };
 
 // UserError when the plan was made for another step, when the trace was loaded from a file (it has no ops then), and

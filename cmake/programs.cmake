@@ -26,3 +26,8 @@ endfunction()
 
 add_programs(examples example REPRISE_EXAMPLES)  # tests/CMakeLists.txt runs each as a test
 add_programs(benchmarks benchmark benchmarks fmt::fmt benchmark::benchmark)
+if(TARGET reprise_optimum)
+  target_link_libraries(benchmark_planner_optimum PRIVATE reprise_optimum)
+else()
+  set_target_properties(benchmark_planner_optimum PROPERTIES EXCLUDE_FROM_ALL TRUE)
+endif()

@@ -1,0 +1,71 @@
+#include "reprise/checkpoint/kept_buffers.h"
+
+#include <algorithm>
+
+namespace reprise::checkpoint {
+namespace {
+
+std::size_t at(std::int32_t i) { return static_cast<std::size_t>(i); }
+
+}  // namespace
+
+Demand demand(const ForwardBuffers& forward, const KeptBuffers& buffers) {
+  const auto nodes = static_cast<std::int32_t>(forward.reads.size());
+  Demand result;
+  result.runs.resize(at(nodes));
+  result.wanted.resize(forward.buffers.size());
+  result.last_use.resize(forward.buffers.size(), -1);
+  result.first_held.resize(forward.buffers.size(), nodes);
+  result.next_cut.resize(at(nodes), nodes);
+  for (std::int32_t n = nodes - 2; n >= 0; --n)
+    result.next_cut[at(n)] = buffers.cut[at(n) + 1] ? n + 1 : result.next_cut[at(n) + 1];
+  const auto use = [&](std::int32_t b, std::int32_t n) {
+    result.wanted[at(b)] = true;
+    if (n >= result.next_cut[at(forward.buffers[at(b)].maker)])
+      result.first_held[at(b)] = std::min(result.first_held[at(b)], n);
+    else
+      result.last_use[at(b)] = std::max(result.last_use[at(b)], n);
+  };
+  for (std::int32_t n = nodes - 1; n >= 0; --n) {
+    for (const std::int32_t b : forward.saves[at(n)]) use(b, n);
+    for (const std::int32_t b : forward.makes[at(n)])
+      if (result.last_use[at(b)] >= 0 && !buffers.kept[at(b)]) result.runs[at(n)] = true;
+    if (result.runs[at(n)])
+      for (const std::int32_t b : forward.reads[at(n)]) use(b, n);
+  }
+  return result;
+}
+
+KeepPlan keep_plan(const ForwardBuffers& forward, const KeptBuffers& buffers, const Demand& demand) {
+  const auto nodes = static_cast<std::int32_t>(forward.reads.size());
+  std::vector<PlanRegion> passages;
+  for (std::size_t b = 0; b < forward.buffers.size(); ++b) {
+    if (buffers.kept[b] || demand.last_use[b] < 0) continue;
+    const PlanRegion passage{forward.buffers[b].maker, demand.last_use[b] + 1};
+    if (!passages.empty() && passage.first < passages.back().last)
+      passages.back().last = std::max(passages.back().last, passage.last);
+    else
+      passages.push_back(passage);
+  }
+  KeepPlan plan;
+  std::size_t next = 0;
+  for (std::int32_t n = 0; n < nodes;) {
+    if (next < passages.size() && passages[next].first == n) {
+      n = passages[next].last;
+      plan.regions.push_back(passages[next++]);
+      continue;
+    }
+    if (!forward.saves[at(n)].empty()) plan.regions.push_back({n, n + 1});
+    ++n;
+  }
+  std::size_t r = 0;
+  for (std::size_t b = 0; b < forward.buffers.size(); ++b) {
+    const ForwardBuffer& made = forward.buffers[b];
+    while (r < plan.regions.size() && plan.regions[r].last <= made.maker) ++r;
+    if (r < plan.regions.size() && plan.regions[r].first <= made.maker && buffers.kept[b] && demand.wanted[b])
+      plan.decisions.push_back({made.maker, made.output, Decision::keep});
+  }
+  return plan;
+}
+
+}  // namespace reprise::checkpoint
