@@ -31,13 +31,16 @@ double megabytes_of(std::size_t bytes) { return std::round(static_cast<double>(b
 int bench(const BenchOptions& options) {
   const DType dtype = parse_dtype(options.dtype);
   if (options.threads > 0) set_num_threads(options.threads);
-  if (options.memory_limit) memory::set_limit(Device::cpu(), *options.memory_limit);
+  const Device device = parse_device(options.device);
+  if (options.profile && device.kind != Device::CPU)
+    throw UsageError("--profile: the machine's peak is measured on the cpu only");
+  if (options.memory_limit) memory::set_limit(device, *options.memory_limit);
   const std::size_t base = resident_bytes();
 
   manual_seed(options.seed);
   const ModelInput input = default_input(options.model, options.shape);
   const std::int64_t size = options.batch > 0 ? options.batch : default_batch(options.model);
-  nn::Model model = make_network(options.model, options.shape, input, dtype);
+  nn::Model model = make_network(options.model, options.shape, input, dtype, device);
   const nn::CheckpointSetting named = parse_checkpoint(options.checkpoint, model);
   const auto optimizer = make_step_optimizer(options.optimizer, options.model, model.parameters());
   const Source source = open_source("synthetic", data::Split::train,
@@ -46,7 +49,7 @@ int bench(const BenchOptions& options) {
                                      .classes = input.classes,
                                      .samples = size,
                                      .seed = options.seed});
-  const data::Batch batch = batch_in_order(source, 0, size);
+  const data::Batch batch = on_device(batch_in_order(source, 0, size), device);
 
   const Checkpointing setting = chosen_checkpointing(options.plan, named, step_of(model, {}, batch));
 
@@ -67,6 +70,7 @@ int bench(const BenchOptions& options) {
   nlohmann::ordered_json line;
   line["model"] = options.model;
   line["dtype"] = options.dtype;
+  line["device"] = to_string(device);
   line["checkpoint"] = setting.online_budget ? "dtr" : setting.plan ? "plan" : options.checkpoint;
   if (options.plan.budget) line["budget_bytes"] = *options.plan.budget;
   line["median_s"] = seconds[seconds.size() / 2];

@@ -31,7 +31,8 @@ NamedBytes copies_of(const std::vector<std::pair<std::string, Tensor>>& tensors)
   NamedBytes copies;
   for (const auto& [name, tensor] : tensors) {
     if (!tensor.defined()) continue;
-    const std::byte* data = tensor.impl()->data();
+    const Tensor host = tensor.detach().to(Device::cpu());
+    const std::byte* data = host.impl()->data();
     copies.emplace_back(name, std::vector<std::byte>(data, data + tensor.bytes()));
   }
   return copies;
@@ -54,7 +55,8 @@ struct Record {
 Record run(const CompareOptions& options, const std::string& checkpoint, const ModelInput& input,
            const std::vector<data::Batch>& batches) {
   manual_seed(options.seed);
-  nn::Model model = make_network(options.model, options.shape, input, parse_dtype(options.dtype));
+  nn::Model model = make_network(options.model, options.shape, input, parse_dtype(options.dtype),
+                                 batches.front().inputs.device());
   const nn::CheckpointSetting setting = parse_checkpoint(checkpoint, model);
   const auto optimizer =
       make_optimizer(options.optimizer.empty() ? default_optimizer(options.model) : options.optimizer,
@@ -112,7 +114,8 @@ std::string bits(double loss) {
 int compare(const CompareOptions& options) {
   const DType dtype = parse_dtype(options.dtype);
   if (options.threads > 0) set_num_threads(options.threads);
-  if (options.memory_limit) memory::set_limit(Device::cpu(), *options.memory_limit);
+  const Device device = parse_device(options.device);
+  if (options.memory_limit) memory::set_limit(device, *options.memory_limit);
   const std::int64_t size = options.batch > 0 ? options.batch : default_batch(options.model);
   const ModelInput own = default_input(options.model, options.shape);
   const Source source = open_source(options.data, data::Split::train,
@@ -134,7 +137,8 @@ int compare(const CompareOptions& options) {
     }
   }
   std::vector<data::Batch> batches;
-  for (std::int64_t i = 0; i < options.steps; ++i) batches.push_back(batch_in_order(source, i * size, size));
+  for (std::int64_t i = 0; i < options.steps; ++i)
+    batches.push_back(on_device(batch_in_order(source, i * size, size), device));
 
   fmt::print("{} on {}, batch {}, {}, {} threads, {} steps\n\n", options.model, source.name, size,
              options.dtype, num_threads(), options.steps);

@@ -20,7 +20,8 @@ int generate(const GenerateOptions& options) {
   const data::Tokenizer tokenizer = load_tokenizer(run);
   ModelInput input = default_input(run.settings.model, run.settings);
   input.classes = tokenizer.size();
-  nn::Model model = make_network(run.settings.model, run.settings, input, parse_dtype(run.settings.dtype));
+  nn::Model model = make_network(run.settings.model, run.settings, input, parse_dtype(run.settings.dtype),
+                                 parse_device(options.device));
   load_weights(run, model);
   const auto write = [](const std::string& text) {
     std::fwrite(text.data(), 1, text.size(), stdout);

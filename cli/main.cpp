@@ -132,6 +132,11 @@ void add_dtype(CLI::App& app, std::string& dtype) {
       ->type_name("TYPE");
 }
 
+void add_device(CLI::App& app, std::string& device) {
+  app.add_option("--device", device, "cpu, cuda or cuda:N; `reprise devices` lists what is there")
+      ->type_name("DEVICE");
+}
+
 void add_step_optimizer(CLI::App& app, std::string& name) {
   app.add_option("--optimizer", name,
                  "sgd (with momentum 0.9), adam or adamw; without: adamw for the GPTs, else sgd")
@@ -187,6 +192,7 @@ void add_train(CLI::App& root, TrainOptions& options) {
   app.add_flag("--augment", s.augment, "flip images at random and shift them by up to 2 pixels");
   app.add_option("--checkpoint", s.checkpoint, kCheckpointHelp)->type_name("C");
   add_dtype(app, s.dtype);
+  add_device(app, options.device);
   app.add_option("--seed", s.seed, "of weights, order and augmentation")->type_name("N");
   add_threads(app, s.threads);
   add_plan_request(app, options.plan);
@@ -207,6 +213,7 @@ void add_bench(CLI::App& root, BenchOptions& options) {
   add_model(app, options.model, options.shape);
   add_batch(app, options.batch);
   add_dtype(app, options.dtype);
+  add_device(app, options.device);
   app.add_option("--checkpoint", options.checkpoint, kCheckpointHelp)->type_name("C");
   add_step_optimizer(app, options.optimizer);
   app.add_option("--steps", options.steps, "steps that are timed, after 2 that are not")
@@ -230,6 +237,7 @@ void add_compare(CLI::App& root, CompareOptions& options) {
   app.add_option("--data-dir", options.data_dir, "the folder of fashion-mnist")->type_name("DIR");
   add_batch(app, options.batch);
   add_dtype(app, options.dtype);
+  add_device(app, options.device);
   app.add_option("--checkpoint", options.checkpoints, "the settings besides none, with commas: block,sqrt,4")
       ->delimiter(',')
       ->type_name("C,C");
@@ -296,6 +304,7 @@ void add_generate(CLI::App& root, GenerateOptions& options) {
       ->check(at_least(0))
       ->type_name("K");
   app.add_option("--seed", options.seed, "of the choices")->type_name("N");
+  add_device(app, options.device);
   add_threads(app, options.threads);
 }
 

@@ -2,6 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <charconv>
+#include <string_view>
+
 #include "reprise/cli/optimizer.h"
 #include "reprise/cli/options.h"
 #include "reprise/core/dry_run.h"
@@ -62,7 +65,7 @@ ModelInput default_input(const std::string& model, const ModelShape& shape) {
 }
 
 nn::Model make_network(const std::string& model, const ModelShape& shape, const ModelInput& input,
-                       DType dtype) {
+                       DType dtype, Device device) {
   nn::ModelOptions options = options_of(shape);
   options.classes = input.classes;
   if (is_resnet(model) && input.sample.rank() == 3) {
@@ -78,7 +81,27 @@ nn::Model make_network(const std::string& model, const ModelShape& shape, const 
     throw UsageError(fmt::format("--model {} takes samples of shape {}, the data has {}", model,
                                  to_string(made.input_shape()), to_string(input.sample)));
   if (dtype != DType::f32) made.to(dtype);
+  made.to(device);
   return made;
+}
+
+Device parse_device(const std::string& name) {
+  constexpr std::string_view kCuda = "cuda:";
+  Device device = Device::cpu();
+  if (name == "cuda") {
+    device = Device::cuda(0);
+  } else if (name.starts_with(kCuda)) {
+    const char *first = name.data() + kCuda.size(), *last = name.data() + name.size();
+    int index = 0;
+    const auto [end, error] = std::from_chars(first, last, index);
+    if (error != std::errc() || end != last || index < 0)
+      throw UsageError(fmt::format("--device: '{}' is not cpu, cuda or cuda:N", name));
+    device = Device::cuda(index);
+  } else if (name != "cpu") {
+    throw UsageError(fmt::format("--device: '{}' is not cpu, cuda or cuda:N", name));
+  }
+  services(device);
+  return device;
 }
 
 DType parse_dtype(const std::string& name) {

@@ -29,11 +29,14 @@ struct ModelInput {
 };
 ModelInput default_input(const std::string& model, const ModelShape& shape);
 
+// "cpu", "cuda" or "cuda:N". UsageError for another word; where a CUDA device cannot be used, the error says why.
+Device parse_device(const std::string& name);
+
 // For samples of this shape. ResNets take other channels and sizes than their own (with the stem for small images up to 64
 // pixels); UsageError where a model does not fit the data
 // or has no such shape.
 nn::Model make_network(const std::string& model, const ModelShape& shape, const ModelInput& input,
-                       DType dtype);
+                       DType dtype, Device device = Device::cpu());
 
 // "f32", "bf16" or "f64". UsageError.
 DType parse_dtype(const std::string& name);

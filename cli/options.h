@@ -54,6 +54,7 @@ struct TrainSettings : ModelShape {
 
 struct TrainOptions {
   TrainSettings settings;
+  std::string device = "cpu";
   std::string data_dir = "/usr/share/datasets/fashion-mnist";
   std::optional<std::size_t> memory_limit;  // bytes
   std::string save, resume, json;           // empty: not asked for
@@ -68,6 +69,7 @@ struct BenchOptions {
   ModelShape shape;
   std::int64_t batch = 0;  // 0: the model's own
   std::string dtype = "f32";
+  std::string device = "cpu";
   std::string checkpoint = "none";
   std::string optimizer = {};  // empty: the model's own
   std::int64_t steps = 7;
@@ -85,6 +87,7 @@ struct CompareOptions {
   std::string data_dir = "/usr/share/datasets/fashion-mnist";
   std::int64_t batch = 0;
   std::string dtype = "f32";
+  std::string device = "cpu";
   std::vector<std::string> checkpoints = {"block", "sqrt"};  // besides none
   std::string optimizer = {};                                // empty: the model's own
   std::int64_t steps = 3;
@@ -109,7 +112,8 @@ struct PlanCommandOptions {
 };
 
 struct GenerateOptions {
-  std::string load;         // folder of a saved run
+  std::string load;  // folder of a saved run
+  std::string device = "cpu";
   std::string prompt = {};  // empty: begin at a line's beginning
   std::int64_t tokens = 200;
   double temperature = 0.8;

@@ -38,13 +38,13 @@ double seconds_since(Clock::time_point start) {
 }
 
 // Of the test set, the share whose largest logit is the target's.
-double accuracy(nn::Model& model, const Source& test) {
+double accuracy(nn::Model& model, const Source& test, Device device) {
   const NoGrad no_grad;
   model.eval();
   std::int64_t right = 0;
   const data::Loader loader(test, {.batch_size = kTestBatch});
   for (auto [x, y] : loader.epoch(0)) {
-    const std::vector<double> logits = model(std::move(x)).to_vector();
+    const std::vector<double> logits = model(std::move(x).to(device)).to_vector();
     const auto targets = y.read<std::int64_t>();
     const auto classes = static_cast<std::ptrdiff_t>(model.classes());
     auto row = logits.begin();
@@ -58,14 +58,14 @@ double accuracy(nn::Model& model, const Source& test) {
 }
 
 // The mean loss of the text's validation windows, for each token.
-double validation_loss(nn::Model& model, const Source& windows, std::int64_t batch_size) {
+double validation_loss(nn::Model& model, const Source& windows, std::int64_t batch_size, Device device) {
   const NoGrad no_grad;
   model.eval();
   double sum = 0;
   const data::Loader loader(windows, {.batch_size = batch_size});
   for (auto [x, y] : loader.epoch(0)) {
     const auto count = static_cast<double>(y.size(0));
-    sum += count * cross_entropy(model(std::move(x)), std::move(y)).item();
+    sum += count * cross_entropy(model(std::move(x).to(device)), std::move(y).to(device)).item();
   }
   model.train();
   return sum / static_cast<double>(windows.size());
@@ -95,6 +95,7 @@ class Training {
   Training(const TrainOptions& options, TrainSettings settings, std::optional<data::Text> text)
       : options_(options),
         settings_(std::move(settings)),
+        device_(parse_device(options.device)),
         text_(std::move(text)),
         dtype_(parse_dtype(settings_.dtype)),
         input_(default_input(settings_.model, settings_)),
@@ -129,7 +130,8 @@ class Training {
  private:
   nn::Model make_seeded() const {
     manual_seed(settings_.seed);
-    return make_network(settings_.model, settings_, {train_.sample, train_.classes, train_.dtype}, dtype_);
+    return make_network(settings_.model, settings_, {train_.sample, train_.classes, train_.dtype}, dtype_,
+                        device_);
   }
   SourceOptions source_options(std::int64_t samples) const {
     return {.folder = options_.data_dir,
@@ -155,6 +157,7 @@ class Training {
 
   const TrainOptions& options_;
   const TrainSettings settings_;
+  const Device device_;
   const std::optional<data::Text> text_;
   const DType dtype_;
   const ModelInput input_;
@@ -179,7 +182,8 @@ void Training::plan() {
   data::Batch batch;
   {
     const memory::TagScope data(memory::Tag::data);
-    batch = {Tensor::zeros(samples, {.dtype = train_.dtype}), Tensor::zeros(targets, {.dtype = DType::i64})};
+    batch = {Tensor::zeros(samples, {.device = device_, .dtype = train_.dtype}),
+             Tensor::zeros(targets, {.device = device_, .dtype = DType::i64})};
   }
   checkpointing_ = chosen_checkpointing(options_.plan, checkpointing_.setting, step_of(model_, {}, batch));
   if (checkpointing_.plan)
@@ -198,7 +202,8 @@ void Training::passage() {
     optimizer_->set_lr(learning_rate(
         settings_.schedule, position_.step,
         {.lr = settings_.lr, .warmup = settings_.warmup, .steps = settings_.epochs * loader_.batches()}));
-    const StepFigures figures = training_step(model_, checkpointing_, *optimizer_, {x, y}, Measure::time);
+    const StepFigures figures =
+        training_step(model_, checkpointing_, *optimizer_, on_device({x, y}, device_), Measure::time);
     position_.loss_sum += figures.loss;
     ++position_.batch;
     ++position_.step;
@@ -211,8 +216,8 @@ void Training::passage() {
           fmt::format("loss {:.4f}  {:.0f} {}/s  live {}  peak {}",
                       reads_text() ? shown_loss : position_.loss_sum / static_cast<double>(position_.batch),
                       static_cast<double>(samples) / seconds_since(start),
-                      predicts_tokens() ? "tokens" : "images", megabytes(memory::live(Device::cpu())),
-                      megabytes(memory::peak(Device::cpu()))));
+                      predicts_tokens() ? "tokens" : "images", megabytes(memory::live(device_)),
+                      megabytes(memory::peak(device_))));
     if (reads_text() && settings_.validate_every > 0 && position_.step % settings_.validate_every == 0)
       validate();
     if (stopping()) break;
@@ -225,7 +230,7 @@ void Training::passage() {
 
 void Training::validate() {
   optimizer_->zero_grad();
-  position_.validations.push_back({position_.step, validation_loss(model_, test_, settings_.batch)});
+  position_.validations.push_back({position_.step, validation_loss(model_, test_, settings_.batch, device_)});
   fmt::print("step {}  validation loss {:.4f}\n", position_.step, position_.validations.back().loss);
   std::fflush(stdout);
 }
@@ -234,9 +239,9 @@ void Training::finish_epoch() {
   EpochResult result;
   result.loss = position_.loss_sum / static_cast<double>(loader_.batches());
   if (predicts_tokens())
-    result.validation_loss = validation_loss(model_, test_, settings_.batch);
+    result.validation_loss = validation_loss(model_, test_, settings_.batch, device_);
   else
-    result.test_accuracy = accuracy(model_, test_);
+    result.test_accuracy = accuracy(model_, test_, device_);
   position_.results.push_back(result);
   ++position_.epoch;
   position_.batch = 0;
@@ -259,6 +264,7 @@ void Training::write_json(const std::string& ended) const {
   result["model"] = settings_.model;
   result["data"] = settings_.data;
   result["dtype"] = settings_.dtype;
+  result["device"] = to_string(device_);
   result["checkpoint"] = settings_.checkpoint;
   result["optimizer"] = settings_.optimizer;
   result["lr"] = settings_.lr;
@@ -280,8 +286,8 @@ void Training::write_json(const std::string& ended) const {
   result[predicts_tokens() ? "tokens_per_s" : "images_per_s"] =
       seconds_run_ > 0 ? static_cast<double>(samples_run_) / seconds_run_ : 0.0;
   result["seconds"] = seconds_since(start_);
-  result["peak_bytes"] = memory::peak(Device::cpu());
-  result["peak_by_tag"] = memory::peak_by_tag(Device::cpu());
+  result["peak_bytes"] = memory::peak(device_);
+  result["peak_by_tag"] = memory::peak_by_tag(device_);
   result["peak_rss_mb"] = static_cast<double>(highest_resident_bytes()) / 0x1p20;
   replace_file(options_.json, result.dump(2) + "\n");
 }
@@ -289,7 +295,7 @@ void Training::write_json(const std::string& ended) const {
 int Training::run() {
   plan();
   const Interrupts interrupts;
-  memory::reset_peak(Device::cpu());
+  memory::reset_peak(device_);
   if (position_.epoch >= settings_.epochs)
     fmt::print("{} of {} epochs are done; --epochs asks for more\n", position_.epoch, settings_.epochs);
   while (position_.epoch < settings_.epochs && !stopping()) {
@@ -323,7 +329,7 @@ int train(TrainOptions options) {
   }
   if (settings.threads == 0) settings.threads = num_threads();
   set_num_threads(settings.threads);
-  if (options.memory_limit) memory::set_limit(Device::cpu(), *options.memory_limit);
+  if (options.memory_limit) memory::set_limit(parse_device(options.device), *options.memory_limit);
   std::optional<data::Text> text = read_text(settings, saved ? &*saved : nullptr);
   if (text) {
     const std::uint64_t found = hash(text->tokens);

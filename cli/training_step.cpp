@@ -10,6 +10,11 @@
 
 namespace reprise::cli {
 
+data::Batch on_device(data::Batch batch, Device device) {
+  const memory::TagScope data(memory::Tag::data);
+  return {std::move(batch.inputs).to(device), std::move(batch.targets).to(device)};
+}
+
 checkpoint::Step step_of(nn::Model& model, nn::CheckpointSetting setting, const data::Batch& batch) {
   return [&model, setting, &batch](Tape& tape) {
     const Tensor loss = cross_entropy(model(batch.inputs, setting), batch.targets);
@@ -19,12 +24,12 @@ checkpoint::Step step_of(nn::Model& model, nn::CheckpointSetting setting, const 
 
 StepFigures training_step(nn::Model& model, const Checkpointing& checkpointing, optim::Optimizer& optimizer,
                           const data::Batch& batch, Measure measure) {
-  const Device cpu = Device::cpu();
+  const Device device = batch.inputs.device();
   StepFigures figures;
-  if (measure == Measure::bytes) memory::reset_peak(cpu);
+  if (measure == Measure::bytes) memory::reset_peak(device);
   const auto start = std::chrono::steady_clock::now();
   optimizer.zero_grad();
-  figures.base_bytes = memory::live(cpu);
+  figures.base_bytes = memory::live(device);
   {
     Tape tape({.plan = checkpointing.plan});
     std::optional<checkpoint::OnlineEviction> eviction;
@@ -35,10 +40,11 @@ StepFigures training_step(nn::Model& model, const Checkpointing& checkpointing, 
     if (!is_dry_run()) figures.loss = loss.item();
   }
   optimizer.step();
+  if (!is_dry_run()) services(device).synchronize();
   figures.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   if (measure == Measure::bytes) {
-    figures.peak_bytes = memory::peak(cpu);
-    figures.peak_by_tag = memory::peak_by_tag(cpu);
+    figures.peak_bytes = memory::peak(device);
+    figures.peak_by_tag = memory::peak_by_tag(device);
   }
   return figures;
 }

@@ -18,7 +18,7 @@ struct StepFigures {
   double loss = 0;  // not in a dry run, where no value can be read
   double seconds = 0;
   std::int64_t replayed_nodes = 0;
-  // The meter's, of the cpu:
+  // The meter's, of the device that the batch is on:
   std::size_t base_bytes = 0;  // live after zero_grad: parameters, buffers, optimizer state and the batch
   std::size_t peak_bytes = 0;  // the highest in the step
   std::map<std::string, std::size_t> peak_by_tag;
@@ -31,6 +31,9 @@ struct Checkpointing {
   std::optional<Plan> plan = {};
   std::optional<std::size_t> online_budget = {};  // not in a dry run
 };
+
+// The batch on this device, counted as data.
+data::Batch on_device(data::Batch batch, Device device);
 
 // Forward, loss (cross-entropy) and backward: what a plan is made for. Model and batch must outlive it.
 checkpoint::Step step_of(nn::Model& model, nn::CheckpointSetting setting, const data::Batch& batch);

@@ -26,13 +26,13 @@ struct Evaluation {
 
 // The logits of what follows the last of these tokens. Their number is rounded up by tokens that a causal model does not
 // look at, so that few shapes occur: kernels are made once for each.
-std::vector<double> next_logits(Model& model, std::span<const std::int64_t> tokens) {
+std::vector<double> next_logits(Model& model, std::span<const std::int64_t> tokens, Device device) {
   constexpr std::int64_t kStep = 64;
   const std::int64_t count = std::ssize(tokens);
   const std::int64_t padded = std::min((count + kStep - 1) / kStep * kStep, model.input_shape()[0]);
   std::vector<std::int64_t> ids(tokens.begin(), tokens.end());
   ids.resize(static_cast<std::size_t>(padded), ids.back());
-  const Tensor logits = model(Tensor::from(ids, {1, padded}, {.dtype = DType::i64}));
+  const Tensor logits = model(Tensor::from(ids, {1, padded}, {.device = device, .dtype = DType::i64}));
   return logits.reshape({padded, model.classes()})[count - 1].to_vector();
 }
 
@@ -69,10 +69,11 @@ std::vector<std::int64_t> generate(Model& model, const std::vector<std::int64_t>
   const NoGrad no_grad;
   const Evaluation evaluation(model);
   const auto context = static_cast<std::size_t>(model.input_shape()[0]);
+  const Device device = model.parameters().front().device();
   std::vector<std::int64_t> all = prompt;
   for (std::int64_t i = 0; i < options.tokens; ++i) {
     const std::size_t seen = std::min(all.size(), context);
-    const std::vector<double> logits = next_logits(model, std::span(all).last(seen));
+    const std::vector<double> logits = next_logits(model, std::span(all).last(seen), device);
     const std::uint32_t word = random_word(options.seed, static_cast<std::uint64_t>(i));
     all.push_back(choose(logits, options, static_cast<double>(word) * 0x1p-32));
     if (options.each) options.each(all.back());
