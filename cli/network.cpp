@@ -81,7 +81,7 @@ nn::Model make_network(const std::string& model, const ModelShape& shape, const 
     throw UsageError(fmt::format("--model {} takes samples of shape {}, the data has {}", model,
                                  to_string(made.input_shape()), to_string(input.sample)));
   if (dtype != DType::f32) made.to(dtype);
-  made.to(device);
+  if (device != Device::cpu()) made.to(device);
   return made;
 }
 
