@@ -70,7 +70,7 @@ int bench(const BenchOptions& options) {
   nlohmann::ordered_json line;
   line["model"] = options.model;
   line["dtype"] = options.dtype;
-  line["device"] = to_string(device);
+  if (device != Device::cpu()) line["device"] = to_string(device);
   line["checkpoint"] = setting.online_budget ? "dtr" : setting.plan ? "plan" : options.checkpoint;
   if (options.plan.budget) line["budget_bytes"] = *options.plan.budget;
   line["median_s"] = seconds[seconds.size() / 2];

@@ -264,7 +264,7 @@ void Training::write_json(const std::string& ended) const {
   result["model"] = settings_.model;
   result["data"] = settings_.data;
   result["dtype"] = settings_.dtype;
-  result["device"] = to_string(device_);
+  if (device_ != Device::cpu()) result["device"] = to_string(device_);
   result["checkpoint"] = settings_.checkpoint;
   result["optimizer"] = settings_.optimizer;
   result["lr"] = settings_.lr;
