@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <memory>
 #include <numeric>
 #include <random>
@@ -13,6 +14,7 @@
 #include "reprise/tests/cuda_emulator/cudnn_object.h"
 #include "reprise/tests/cuda_emulator/execution.h"
 #include "reprise/tests/cuda_emulator/memory.h"
+#include "reprise/tests/cuda_emulator/races.h"
 #include "reprise/tests/cuda_emulator/streams.h"
 
 #ifndef __x86_64__
@@ -169,6 +171,7 @@ class Block {
       const auto done = count(State::done), at_barrier = count(State::at_barrier);
       if (done == all) return;
       if (at_barrier == all) {
+        pass_barrier();
         for (Thread& thread : threads_) thread.state = State::ready;
         continue;
       }
@@ -195,7 +198,9 @@ class Block {
     thread.state = State::ready;
     running = &thread;
     position.thread = thread.index;
+    set_thread(static_cast<int>(&thread - threads_.data()));
     reprise_emulator_switch(&scheduler_top, thread.stack_top);
+    set_thread(-1);
     running = nullptr;
     if (thread.state == State::done) {
       stacks.give(thread.stack);
@@ -210,7 +215,10 @@ class Block {
     for (std::size_t lane = 0; lane < lanes; ++lane) {
       const Thread& leader = threads_[first + lane];
       if (leader.state != State::at_warp || !everyone_is_here(leader, first, lanes)) continue;
-      exchange_values(leader.op, leader.mask, first);
+      const WarpOp op = leader.op;
+      const bool whole = static_cast<std::size_t>(std::popcount(leader.mask)) == lanes;
+      exchange_values(op, leader.mask, first);
+      if (op == WarpOp::synchronize && whole) pass_warp(first / kLanes);
       any = true;
     }
     return any;
@@ -270,6 +278,7 @@ cudaError_t run_kernel(const char* name, const Launch& asked, const std::functio
   const dim3 grid = asked.grid;
   kernel_body = &body;
   fault_text.clear();
+  begin_launch();
   position.block_size = asked.block;
   position.grid_size = grid;
   std::mt19937_64 random(settings().seed);
@@ -281,6 +290,7 @@ cudaError_t run_kernel(const char* name, const Launch& asked, const std::functio
     position.block = {static_cast<unsigned>(block % grid.x), static_cast<unsigned>(block / grid.x % grid.y),
                       static_cast<unsigned>(block / grid.x / grid.y)};
     shared_bytes = shared.poisoned(asked.shared_bytes);
+    begin_block(shared_bytes, asked.shared_bytes);
     Block(asked.block, random).run();
     if (!fault_text.empty()) break;
   }
@@ -293,6 +303,11 @@ cudaError_t run_kernel(const char* name, const Launch& asked, const std::functio
 std::int64_t launches = 0;
 
 }  // namespace
+
+void give_up_kernel(const std::string& what) {
+  fail(what);
+  give_way();
+}
 
 void synchronize_block() {
   running->state = State::at_barrier;

@@ -33,3 +33,4 @@ template <class T>
 T __shfl_sync(unsigned mask, T value, int lane) {
   return reprise::emulator::exchange(reprise::emulator::WarpOp::exchange_index, mask, value, lane);
 }
+inline float atomicAdd(float* to, float value) { return reprise::emulator::atomic_add(to, value); }

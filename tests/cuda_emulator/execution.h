@@ -26,6 +26,8 @@ enum class WarpOp { exchange_xor, exchange_down, exchange_index, ballot, synchro
 void synchronize_block();
 std::uint64_t synchronize_warp(WarpOp op, unsigned mask, std::uint64_t value, int argument);
 
+float atomic_add(float* to, float value);
+
 template <class T>
 T exchange(WarpOp op, unsigned mask, T value, int argument) {
   static_assert(sizeof(T) <= sizeof(std::uint64_t));

@@ -21,6 +21,44 @@ __global__ void reverse(const float* x, float* y) {
   y[threadIdx.x] = shared[kCount - 1 - threadIdx.x];
 }
 
+// y[i] = x[i], which two neighbours hand each other twice through shared memory.
+template <bool first, bool second>
+__global__ void swap_twice(const float* x, float* y) {
+  float* shared = shared_memory<float>();
+  const unsigned i = threadIdx.x, neighbour = i ^ 1U;
+  shared[i] = x[i];
+  if (first) __syncwarp();
+  const float value = shared[neighbour];
+  if (second) __syncwarp();
+  shared[i] = value;
+  __syncthreads();
+  y[i] = shared[neighbour];
+}
+
+// y += x, once for each block.
+template <bool atomic>
+__global__ void add_to(const float* x, float* y) {
+  if (atomic)
+    atomicAdd(&y[threadIdx.x], x[threadIdx.x]);
+  else
+    y[threadIdx.x] += x[threadIdx.x];
+}
+
+// y[i] = x[i / 2 * 2] + x[i / 2 * 2 + 1], by atomics on shared memory.
+template <bool atomic>
+__global__ void add_neighbours(const float* x, float* y) {
+  float* shared = shared_memory<float>();
+  const unsigned i = threadIdx.x;
+  shared[i] = 0;
+  __syncthreads();
+  if (atomic)
+    atomicAdd(&shared[i / 2], x[i]);
+  else
+    shared[i / 2] += x[i];
+  __syncthreads();
+  y[i] = shared[i / 2];
+}
+
 // Half of the threads wait for the other half, which has gone.
 __global__ void reverse_in_half(const float* x, float* y) {
   y[threadIdx.x] = x[kCount - 1 - threadIdx.x];
@@ -110,6 +148,17 @@ extern "C" int reprise_emulator_planted(const char* name, float* y) {
     if (planted == "reverse without a barrier") start(1, sizeof numbers, reverse<false>, from, to);
     if (planted == "reverse in too little shared memory")
       start(1, sizeof numbers - 16, reverse<true>, from, to);
+    if (planted == "swap twice") start(1, sizeof numbers, swap_twice<true, true>, from, to);
+    if (planted == "swap twice, read too early") start(1, sizeof numbers, swap_twice<false, true>, from, to);
+    if (planted == "swap twice, written too early")
+      start(1, sizeof numbers, swap_twice<true, false>, from, to);
+    if (planted == "four times" || planted == "four times without an atomic") {
+      start(1, 0, twice, kCount - 1, from, to);
+      start(2, 0, planted == "four times" ? add_to<true> : add_to<false>, from, to);
+    }
+    if (planted == "add neighbours") start(1, sizeof numbers, add_neighbours<true>, from, to);
+    if (planted == "add neighbours without an atomic")
+      start(1, sizeof numbers, add_neighbours<false>, from, to);
     if (planted == "a barrier in half of the block") start(1, 0, reverse_in_half, from, to);
     if (planted == "twice") start(2, 0, twice, kCount - 1, from, to);
     if (planted == "twice, one too many") start(2, 0, twice, kCount, from, to);
