@@ -43,6 +43,7 @@ class Plan {
     first_ = layout(p.in, p.transpose_b ? p.k : p.n, p.transpose_b ? p.n : p.k, p.batch, p.b_stride);
     second_ = layout(p.in, p.transpose_a ? p.m : p.k, p.transpose_a ? p.k : p.m, p.batch, p.a_stride);
     result_ = layout(p.out, p.n, p.m, p.batch, p.m * p.n);
+    accumulate_ = p.accumulate;
     choose(handle, p, alignment);
   }
 
@@ -51,8 +52,8 @@ class Plan {
   void run(cublasLtHandle_t handle, const Context& context, const void* a, const void* b, const void* bias,
            void* y, std::span<std::byte> workspace) {
     if (bias) set(CUBLASLT_MATMUL_DESC_BIAS_POINTER, bias);
-    const float one = 1, zero = 0;
-    check(cublasLtMatmul(handle, operation_, &one, b, first_, a, second_, &zero, y, result_, y, result_,
+    const float one = 1, kept = accumulate_ ? 1 : 0;
+    check(cublasLtMatmul(handle, operation_, &one, b, first_, a, second_, &kept, y, result_, y, result_,
                          &algorithm_, workspace.data(), workspace_, context.stream),
           "cublasLtMatmul");
   }
@@ -111,6 +112,7 @@ class Plan {
   cublasLtMatrixLayout_t first_ = nullptr, second_ = nullptr, result_ = nullptr;
   cublasLtMatmulAlgo_t algorithm_ = {};
   std::size_t workspace_ = 0;
+  bool accumulate_ = false;
 };
 
 // Plans live as long as the process, as the library does.

@@ -10,11 +10,11 @@
 namespace reprise::cuda {
 
 // y[i] = op(a[i]) op(b[i]) + bias: row-major matrices, op(a) [m, k], op(b) [k, n], y [m, n]; bias [n], optional, is added to
-// each row. a and b have dtype `in`, y and bias `out`. `a_stride`, `b_stride`: elements from one matrix to the next, 0: the
+// each row; `accumulate`: y is added to. a and b have dtype `in`, y and bias `out`. `a_stride`, `b_stride`: elements from one matrix to the next, 0: the
 // same for all of the batch.
 struct Product {
   DType in = DType::f32, out = DType::f32;
-  bool transpose_a = false, transpose_b = false, bias = false;
+  bool transpose_a = false, transpose_b = false, bias = false, accumulate = false;
   std::int64_t m = 0, n = 0, k = 0, batch = 1;
   std::int64_t a_stride = 0, b_stride = 0;
   friend auto operator<=>(const Product&, const Product&) = default;
@@ -22,7 +22,7 @@ struct Product {
 
 std::size_t product_workspace(const Product& product, Device device);
 
-// `bias` is null without one. y is not read. Nothing in it is empty.
+// `bias` is null without one. y is read where it accumulates. Nothing is empty.
 void run_product(const Product& product, Device device, const void* a, const void* b, const void* bias,
                  void* y, std::span<std::byte> workspace);
 

@@ -1,5 +1,5 @@
 // Losses over classes and over elements. A target that is out of range is skipped: only the CPU can report it.
-#include "reprise/cuda/reduce.cuh"
+#include "reprise/cuda/cross_entropy.cuh"
 #include "reprise/cuda/slots.h"
 #include "reprise/ops/binary_cross_entropy.h"
 #include "reprise/ops/cross_entropy.h"
@@ -9,30 +9,6 @@
 namespace reprise::cuda {
 namespace {
 
-struct Targets {
-  const std::int64_t* values;
-  std::int64_t classes, ignore_index;
-  __device__ bool counts(std::int64_t position) const {
-    const std::int64_t target = values[position];
-    return target != ignore_index && target >= 0 && target < classes;
-  }
-};
-
-// A position's loss, and whether it counts: summed by two calls of total().
-struct Count {
-  Targets targets;
-  __device__ double operator()(std::int64_t position) const { return targets.counts(position) ? 1.0 : 0.0; }
-};
-struct Store {
-  double* to;
-  __device__ void operator()(double sum) const { *to = sum; }
-};
-// loss = total / *count
-struct StoreMean {
-  WritableFloats loss;
-  const double* count;
-  __device__ void operator()(double sum) const { loss.write(0, static_cast<float>(sum / *count)); }
-};
 struct StoreMeanOf {
   WritableFloats loss;
   double count;
@@ -40,55 +16,6 @@ struct StoreMeanOf {
 };
 
 // ---- cross_entropy
-
-// A block a position: lse, and the loss of the position (0 where it does not count).
-template <class T>
-__global__ void cross_entropy_rows(Targets targets, double smoothing, const T* logits, float* lse,
-                                   double* losses) {
-  const std::int64_t position = blockIdx.x, classes = targets.classes;
-  const T* x = logits + position * classes;
-  double* shared = shared_memory<double>();
-  float highest = -INFINITY;
-  for (std::int64_t c = threadIdx.x; c < classes; c += blockDim.x) highest = fmaxf(highest, widen(x[c]));
-  highest = reduce_block(highest, Greater{}, reinterpret_cast<float*>(shared));
-  double exponentials = 0, sum = 0;
-  for (std::int64_t c = threadIdx.x; c < classes; c += blockDim.x) {
-    exponentials += static_cast<double>(expf(widen(x[c]) - highest));
-    sum += static_cast<double>(widen(x[c]));
-  }
-  exponentials = reduce_block(exponentials, Add{}, shared);
-  sum = reduce_block(sum, Add{}, shared);
-  if (threadIdx.x > 0) return;
-  const double log_sum_exp = static_cast<double>(highest) + log(exponentials);
-  lse[position] = static_cast<float>(log_sum_exp);
-  if (!targets.counts(position)) {
-    losses[position] = 0;
-    return;
-  }
-  const double of_target = log_sum_exp - static_cast<double>(widen(x[targets.values[position]]));
-  losses[position] =
-      (1 - smoothing) * of_target + smoothing * (log_sum_exp - sum / static_cast<double>(classes));
-}
-
-struct Stored {
-  const double* values;
-  __device__ double operator()(std::int64_t i) const { return values[i]; }
-};
-
-// The count of positions, then a partial sum for each chunk of them, then (forward) their losses.
-struct LossWorkspace {
-  double* count;
-  std::span<std::byte> partial;
-  double* losses;
-  static std::size_t bytes(std::int64_t positions, bool losses) {
-    return sizeof(double) + total_workspace(positions) +
-           (losses ? static_cast<std::size_t>(positions) * sizeof(double) : 0);
-  }
-  LossWorkspace(std::span<std::byte> workspace, std::int64_t positions)
-      : count(reinterpret_cast<double*>(workspace.data())),
-        partial(workspace.subspan(sizeof(double), total_workspace(positions))),
-        losses(reinterpret_cast<double*>(workspace.data() + sizeof(double) + partial.size())) {}
-};
 
 std::size_t cross_entropy_workspace(const CrossEntropyArgs& args) {
   return LossWorkspace::bytes(args.targets.info->shape.numel(), true);
@@ -108,22 +35,6 @@ void cross_entropy(const CrossEntropyArgs& args, std::span<std::byte> workspace)
   total("cross_entropy", context, positions, space.partial, Count{targets}, Store{space.count});
   total("cross_entropy", context, positions, space.partial, Stored{space.losses},
         StoreMean{args.loss, space.count});
-}
-
-template <class T>
-__global__ void cross_entropy_backward_elements(std::int64_t elements, Targets targets, float smoothing,
-                                                const double* count, const float* dloss, const T* logits,
-                                                const float* lse, T* dlogits) {
-  const std::int64_t i = thread_number();
-  if (i >= elements) return;
-  const std::int64_t position = i / targets.classes, c = i % targets.classes;
-  const auto scale = static_cast<float>(static_cast<double>(*dloss) / *count);
-  float gradient = 0;
-  if (targets.counts(position)) {
-    gradient = expf(widen(logits[i]) - lse[position]) - smoothing / static_cast<float>(targets.classes);
-    if (c == targets.values[position]) gradient -= 1 - smoothing;
-  }
-  dlogits[i] = narrow<T>(targets.counts(position) ? scale * gradient : 0.0F);
 }
 
 std::size_t cross_entropy_backward_workspace(const CrossEntropyBackwardArgs& args) {

@@ -10,6 +10,7 @@ void fill_kernel_slots() {
   fill_convolution();
   fill_dropout();
   fill_embedding();
+  fill_linear_cross_entropy();
   fill_losses();
   fill_movement();
   fill_norms();

@@ -10,6 +10,7 @@ void fill_attention();
 void fill_convolution();
 void fill_dropout();
 void fill_embedding();
+void fill_linear_cross_entropy();
 void fill_losses();
 void fill_movement();
 void fill_norms();

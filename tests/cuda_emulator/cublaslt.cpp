@@ -173,8 +173,7 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t, cublasLtMatmulDesc_t desc, const
   const Operation operation = of(desc);
   const Layout first = of(a_layout), second = of(b_layout), result = of(d_layout);
   if (!fits(operation, first, second, result) || c != d) return CUBLAS_STATUS_INVALID_VALUE;
-  const float scale = *static_cast<const float*>(alpha);
-  if (*static_cast<const float*>(beta) != 0) return CUBLAS_STATUS_NOT_SUPPORTED;
+  const float scale = *static_cast<const float*>(alpha), kept = *static_cast<const float*>(beta);
   const bool biased = operation.epilogue == CUBLASLT_EPILOGUE_BIAS;
   const std::size_t element = result.type == CUDA_R_32F ? 4 : 2;
   DeviceMemory& memory = device_memory();
@@ -208,7 +207,9 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t, cublasLtMatmulDesc_t desc, const
                 static_cast<double>(column[static_cast<std::size_t>(k)]);
           float value = scale * static_cast<float>(sum);
           if (biased) value += load(operation.bias, result.type, m);
-          store(d, result.type, i * result.stride + m + n * result.leading, value);
+          const std::int64_t at = i * result.stride + m + n * result.leading;
+          if (kept != 0) value += kept * load(d, result.type, at);
+          store(d, result.type, at, value);
         }
       }
     return cudaSuccess;
