@@ -3,11 +3,15 @@
 
 #include <algorithm>
 #include <catch2/catch.hpp>
+#include <cstdio>
+#include <map>
+#include <set>
 #include <string>
 #include <vector>
 
 #include "reprise/ops/ops.h"
 #include "reprise/tests/cuda_emulated.h"
+#include "reprise/tests/cuda_kernels.h"
 #include "reprise/tests/kernel_settings.h"
 #include "reprise/tests/op_case.h"
 
@@ -106,16 +110,46 @@ TEST_CASE("cuda op cases: the same bits in whatever order threads and blocks run
   }
 }
 
-// Printed by build/release/reprise_tests "[cuda-proofs]".
+namespace {
+
+// What the real cuDNN plans of the op cases' graphs: by names, the GPUs. Empty where cuDNN is not there.
+std::map<std::string, std::string> planned_cases() {
+  std::map<std::string, std::string> result;
+  if (std::string(REPRISE_CUDA_PLANNING).empty()) return result;
+  const std::string command =
+      "LD_LIBRARY_PATH=" REPRISE_MOCK_DRIVER ":$LD_LIBRARY_PATH " REPRISE_CUDA_PLANNING " --cases";
+  std::FILE* output = popen(command.c_str(), "r");
+  REQUIRE(output);
+  char line[512];
+  while (std::fgets(line, sizeof line, output)) {
+    const std::string text = line;
+    const std::size_t tab = text.find('\t');
+    if (tab != std::string::npos) result[text.substr(0, tab)] = text.substr(tab + 1, text.size() - tab - 2);
+  }
+  CHECK(pclose(output) == 0);
+  return result;
+}
+
+std::int64_t library_graphs() { return on_real_gpu() ? 0 : emulator_statistics().cudnn_runs; }
+
+}  // namespace
+
+// Printed by build/release/reprise_tests "[cuda-proofs]". compiled: nvcc's plugin fills every kernel that the case ran in f32
+// and bf16; emulated, or GPU: the largest relative rms error of the result and its gradients; planned: for which GPUs the real
+// cuDNN has plans for the graphs that the case ran, "-" where it ran none.
 TEST_CASE("cuda proofs: each op case, and how its kernels are proven", "[.][slow][cuda-proofs]") {
   const Device device = cuda_device();
   const EmulatorSettings settings({});
-  const char* compiled = std::string(REPRISE_CUDA_PLUGIN).empty() ? "no" : "yes";
+  const std::set<KernelName> compiled = compiled_kernels();
+  const std::map<std::string, std::string> planned = planned_cases();
   const char* where = on_real_gpu() ? "GPU" : "emulated";
-  fmt::print("{:60} {:>8} {:>16} {:>16} {:>8}\n", "op case", "compiled", fmt::format("{} f32", where),
-             fmt::format("{} bf16", where), "on a GPU");
+  fmt::print("{:62} {:>8} {:>13} {:>13}  {:20} {}\n", "op case", "compiled", fmt::format("{} f32", where),
+             fmt::format("{} bf16", where), "planned", "run on a GPU");
   for (const OpCase& op_case : cases()) {
+    INFO(op_case.name);
     std::string errors[2];
+    const std::int64_t graphs_before = library_graphs();
+    const NotedKernels noted;
     for (const DType dtype : {DType::f32, DType::bf16})
       try_case([&] {
         const std::vector<Tensor> inputs = make_inputs(op_case, dtype, 1, device);
@@ -126,7 +160,15 @@ TEST_CASE("cuda proofs: each op case, and how its kernels are proven", "[.][slow
             error = std::max(error, relative_rms_error(actual.gradients[i], exact.gradients[i]));
         errors[dtype == DType::bf16] = fmt::format("{:.1e}", error);
       });
-    fmt::print("{:60} {:>8} {:>16} {:>16} {:>8}\n", op_case.name, compiled, errors[0], errors[1],
-               on_real_gpu() ? "yes" : "not yet");
+    const bool all_compiled = std::includes(compiled.begin(), compiled.end(), NotedKernels::run().begin(),
+                                            NotedKernels::run().end());
+    const bool has_graphs = library_graphs() > graphs_before;
+    const auto gpus = planned.find(op_case.name);
+    std::string plans = has_graphs ? (gpus == planned.end() ? "no" : gpus->second) : "-";
+    if (planned.empty()) plans = "no cuDNN";
+    fmt::print("{:62} {:>8} {:>13} {:>13}  {:20} {}\n", op_case.name, all_compiled ? "yes" : "no", errors[0],
+               errors[1], plans, on_real_gpu() ? "yes" : "not yet");
+    CHECK((all_compiled || compiled.empty()));
+    if (has_graphs && !planned.empty()) CHECK(plans == "A100, H100, RTX 5090");
   }
 }
