@@ -186,9 +186,9 @@ Plan plan_within(const Trace& trace, std::size_t budget) {
     Schedule schedule = partitions.schedule(m);
     if (distinct.empty() || schedule != distinct.back()) distinct.push_back(std::move(schedule));
   }
-  // The engine visits some 80,000 nodes: half a second where they are convolutions.
-  const auto rounds =
-      std::clamp<std::size_t>(60'000 / std::max<std::size_t>(1, trace.nodes.size()), 10, 1500);
+  // The engine visits some 80,000 nodes, half a second where they are convolutions; a small graph gets more.
+  const std::size_t nodes = std::max<std::size_t>(1, trace.nodes.size());
+  const std::size_t rounds = std::clamp<std::size_t>((nodes <= 64 ? 240'000 : 60'000) / nodes, 10, 5000);
   const std::size_t judged = std::min(std::min<std::size_t>(rounds / 2, 30), distinct.size());
   for (std::size_t i = 0; i < judged; ++i) {
     const Schedule& schedule = distinct[i * distinct.size() / judged];

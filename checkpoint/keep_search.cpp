@@ -34,8 +34,7 @@ class Search {
         if (!reach(lowest_, rounds_ / 4)) return;
       }
     }
-    std::mt19937 random(1);
-    while (rounds_ > 0 && least_ > 0 && least_ < kInfinity) descend(changed(random), rounds_);
+    wander();
   }
 
  private:
@@ -106,25 +105,49 @@ class Search {
     return least_ < kInfinity;
   }
 
-  void descend(const KeptBuffers& start, int rounds) {
+  bool descend(const KeptBuffers& start, int rounds) {
     until_ = std::max(0, rounds_ - rounds);
     state_ = start;
-    if (!let_go_until_it_fits()) return;
+    if (!let_go_until_it_fits()) return false;
     improve();
-    if (seconds_ > least_) return;  // as good a one is a new place to go on from
-    least_ = seconds_;
-    best_ = state_;
+    if (seconds_ <= least_) {
+      least_ = seconds_;
+      best_ = state_;
+    }
+    return true;
   }
 
-  // The best, half of the time without one of its cuts, and with one to three other changes close to each other.
-  KeptBuffers changed(std::mt19937& random) const {
-    KeptBuffers state = best_;
+  // From one place where no exchange helps to another that is not much dearer; now and then back to the best.
+  void wander() {
+    constexpr double kDearer = 1.1;
+    constexpr int kSteps = 10;
+    std::mt19937 random(1);
+    KeptBuffers place;
+    double here = 0;
+    for (int step = 0; rounds_ > 0 && least_ > 0 && least_ < kInfinity; ++step) {
+      if (step % kSteps == 0) {
+        place = best_;
+        here = least_;
+      }
+      if (!descend(changed(place, random), rounds_) || seconds_ > kDearer * here) continue;
+      place = state_;
+      here = seconds_;
+    }
+  }
+
+  // Half of the time without one to three of its cuts, and mostly with as many other changes close to each other.
+  KeptBuffers changed(KeptBuffers state, std::mt19937& random) const {
     const auto below = [&](std::int32_t n) { return static_cast<std::int32_t>(random() % at(n)); };
     std::vector<std::int32_t> cuts;
     for (std::int32_t n = 1; n < nodes(); ++n)
       if (state.cut[at(n)]) cuts.push_back(n);
-    if (!cuts.empty() && below(2) == 0)
-      state.cut[at(cuts[at(below(static_cast<std::int32_t>(cuts.size())))])] = false;
+    if (!cuts.empty() && below(2) == 0) {
+      const auto count = static_cast<std::int32_t>(cuts.size());
+      const std::int32_t one = below(count);
+      for (std::int32_t i = one; i < std::min(count, one + 1 + below(3)); ++i)
+        state.cut[at(cuts[at(i)])] = false;
+      if (below(2) == 0) return state;
+    }
     const std::int32_t first = below(nodes());
     for (std::int32_t changes = 1 + below(3); changes > 0; --changes) {
       const std::int32_t n = std::min(nodes() - 1, first + below(8));
@@ -361,8 +384,17 @@ class Search {
     if (rounds_ <= until_) return false;
     Demand now = demand(forward_, state_);
     Simulation judged = judge(state_, now);
-    while (!fits(judged))
-      if (rounds_ <= until_ || !lower_peak(state_, now, judged, kInfinity)) return false;
+    // What is let go of at one moment may be there again at another, on and on.
+    constexpr int kMostInVain = 12;
+    std::size_t lowest = judged.peak_bytes;
+    for (int in_vain = 0; !fits(judged); ++in_vain) {
+      if (rounds_ <= until_ || in_vain == kMostInVain || !lower_peak(state_, now, judged, kInfinity))
+        return false;
+      if (judged.peak_bytes < lowest) {
+        lowest = judged.peak_bytes;
+        in_vain = 0;
+      }
+    }
     seconds_ = judged.replayed_seconds;
     return true;
   }
