@@ -26,8 +26,8 @@ void mul(const BinaryArgs& args, Workspace) {
   binary("mul", args, [] __device__(auto a, auto b) { return a * b; });
 }
 void div(const BinaryArgs& args, Workspace) {
-  const auto divide = [] __device__(float a, float b) { return a / b; };
-  with_floating(args.a.info->dtype, [&](auto stored) {
+  const auto divide = [] __device__(auto a, auto b) { return a / b; };
+  with_any_floating(args.a.info->dtype, [&](auto stored) {
     using T = decltype(stored);
     map_broadcast<T, T>("div", args, divide);
   });
@@ -45,8 +45,7 @@ template <template <class> class F>
 void scalar(const char* name, const ScalarArgs& args) {
   with_number(args.x.info->dtype, [&](auto stored) {
     using T = decltype(stored);
-    using Computed = std::conditional_t<std::is_integral_v<T>, T, float>;
-    map(name, args.y, F<Computed>{static_cast<Computed>(args.value)}, args.y.as<T>(), args.x.as<T>());
+    map(name, args.y, F<Computed<T>>{static_cast<Computed<T>>(args.value)}, args.y.as<T>(), args.x.as<T>());
   });
 }
 template <class T>
@@ -68,14 +67,15 @@ void add_scalar(const ScalarArgs& args, Workspace) { scalar<AddValue>("add_scala
 void mul_scalar(const ScalarArgs& args, Workspace) { scalar<MultiplyByValue>("mul_scalar", args); }
 void rsub(const ScalarArgs& args, Workspace) { scalar<SubtractFromValue>("rsub", args); }
 void rdiv(const ScalarArgs& args, Workspace) {
-  const auto value = static_cast<float>(args.value);
-  map_floating("rdiv", args.x, args.y, [value] __device__(float x) { return value / x; });
+  const double value = args.value;
+  map_floating("rdiv", args.x, args.y,
+               [value] __device__(auto x) { return static_cast<decltype(x)>(value) / x; });
 }
 
 // y = a + b of equal shapes; y may be a.
 void add_same(const AddSameArgs& args, Workspace) {
-  const auto sum = [] __device__(float a, float b) { return a + b; };
-  with_floating(args.y.info->dtype, [&](auto stored) {
+  const auto sum = [] __device__(auto a, auto b) { return a + b; };
+  with_any_floating(args.y.info->dtype, [&](auto stored) {
     using T = decltype(stored);
     map("add", args.y, sum, args.y.as<T>(), args.a.as<T>(), args.b.as<T>());
   });
@@ -117,14 +117,14 @@ void fill_arithmetic() {
   fill_numbers(add_slot, add);
   fill_numbers(sub_slot, sub);
   fill_numbers(mul_slot, mul);
-  fill_floating(div_slot, div);
+  fill_any_floating(div_slot, div);
   fill_numbers(maximum_slot, maximum);
   fill_numbers(minimum_slot, minimum);
   fill_numbers(add_scalar_slot, add_scalar);
   fill_numbers(mul_scalar_slot, mul_scalar);
   fill_numbers(rsub_slot, rsub);
-  fill_floating(rdiv_slot, rdiv);
-  fill_floating(add_same_slot, add_same);
+  fill_any_floating(rdiv_slot, rdiv);
+  fill_any_floating(add_same_slot, add_same);
   fill_compare(equal_slot, equal);
   fill_compare(not_equal_slot, not_equal);
   fill_compare(less_slot, less);

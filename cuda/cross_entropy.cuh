@@ -27,29 +27,30 @@ struct Store {
 struct StoreMean {
   WritableFloats loss;
   const double* count;
-  __device__ void operator()(double sum) const { loss.write(0, static_cast<float>(sum / *count)); }
+  __device__ void operator()(double sum) const { loss.write(0, sum / *count); }
 };
 
 // A block a position: lse, and the loss of the position (0 where it does not count).
 template <class T>
-__global__ void cross_entropy_rows(Targets targets, double smoothing, const T* logits, float* lse,
+__global__ void cross_entropy_rows(Targets targets, double smoothing, const T* logits, Computed<T>* lse,
                                    double* losses) {
+  using C = Computed<T>;
   const std::int64_t position = blockIdx.x, classes = targets.classes;
   const T* x = logits + position * classes;
   double* shared = shared_memory<double>();
-  float highest = -INFINITY;
-  for (std::int64_t c = threadIdx.x; c < classes; c += blockDim.x) highest = fmaxf(highest, widen(x[c]));
-  highest = reduce_block(highest, Greater{}, reinterpret_cast<float*>(shared));
+  C highest = -INFINITY;
+  for (std::int64_t c = threadIdx.x; c < classes; c += blockDim.x) highest = ::fmax(highest, widen(x[c]));
+  highest = reduce_block(highest, Greater{}, reinterpret_cast<C*>(shared));
   double exponentials = 0, sum = 0;
   for (std::int64_t c = threadIdx.x; c < classes; c += blockDim.x) {
-    exponentials += static_cast<double>(expf(widen(x[c]) - highest));
+    exponentials += static_cast<double>(::exp(widen(x[c]) - highest));
     sum += static_cast<double>(widen(x[c]));
   }
   exponentials = reduce_block(exponentials, Add{}, shared);
   sum = reduce_block(sum, Add{}, shared);
   if (threadIdx.x > 0) return;
   const double log_sum_exp = static_cast<double>(highest) + log(exponentials);
-  lse[position] = static_cast<float>(log_sum_exp);
+  lse[position] = static_cast<C>(log_sum_exp);
   if (!targets.counts(position)) {
     losses[position] = 0;
     return;
@@ -81,19 +82,20 @@ struct LossWorkspace {
 
 // dlogits may be logits.
 template <class T>
-__global__ void cross_entropy_backward_elements(std::int64_t elements, Targets targets, float smoothing,
-                                                const double* count, const float* dloss, const T* logits,
-                                                const float* lse, T* dlogits) {
+__global__ void cross_entropy_backward_elements(std::int64_t elements, Targets targets, double smoothing,
+                                                const double* count, const Computed<T>* dloss,
+                                                const T* logits, const Computed<T>* lse, T* dlogits) {
+  using C = Computed<T>;
   const std::int64_t i = thread_number();
   if (i >= elements) return;
   const std::int64_t position = i / targets.classes, c = i % targets.classes;
-  const auto scale = static_cast<float>(static_cast<double>(*dloss) / *count);
-  float gradient = 0;
+  const C scale = static_cast<C>(static_cast<double>(*dloss) / *count), smooth = static_cast<C>(smoothing);
+  C gradient = 0;
   if (targets.counts(position)) {
-    gradient = expf(widen(logits[i]) - lse[position]) - smoothing / static_cast<float>(targets.classes);
-    if (c == targets.values[position]) gradient -= 1 - smoothing;
+    gradient = ::exp(widen(logits[i]) - lse[position]) - smooth / static_cast<C>(targets.classes);
+    if (c == targets.values[position]) gradient -= 1 - smooth;
   }
-  dlogits[i] = narrow<T>(targets.counts(position) ? scale * gradient : 0.0F);
+  dlogits[i] = narrow<T>(targets.counts(position) ? scale * gradient : C{0});
 }
 
 }  // namespace reprise::cuda

@@ -22,7 +22,16 @@ void check(cublasStatus_t status, const char* call) {
 }
 
 cudaDataType_t data_type(DType dtype) {
-  return dtype == DType::bf16 ? CUDA_R_16BF : dtype == DType::f16 ? CUDA_R_16F : CUDA_R_32F;
+  switch (dtype) {
+    case DType::bf16:
+      return CUDA_R_16BF;
+    case DType::f16:
+      return CUDA_R_16F;
+    case DType::f64:
+      return CUDA_R_64F;
+    default:
+      return CUDA_R_32F;
+  }
 }
 
 // What one kernel of cuBLASLt is asked with. cuBLASLt's matrices are column-major: it is asked for the transposed product
@@ -31,9 +40,12 @@ class Plan {
  public:
   // `alignment`: of every operand, in bytes.
   Plan(cublasLtHandle_t handle, const Product& p, bool tf32, std::uint32_t alignment) {
-    const cublasComputeType_t compute =
-        tf32 && p.in == DType::f32 ? CUBLAS_COMPUTE_32F_FAST_TF32 : CUBLAS_COMPUTE_32F;
-    check(cublasLtMatmulDescCreate(&operation_, compute, CUDA_R_32F), "cublasLtMatmulDescCreate");
+    const cublasComputeType_t compute = p.in == DType::f64           ? CUBLAS_COMPUTE_64F
+                                        : tf32 && p.in == DType::f32 ? CUBLAS_COMPUTE_32F_FAST_TF32
+                                                                     : CUBLAS_COMPUTE_32F;
+    in_f64_ = p.in == DType::f64;
+    check(cublasLtMatmulDescCreate(&operation_, compute, in_f64_ ? CUDA_R_64F : CUDA_R_32F),
+          "cublasLtMatmulDescCreate");
     const cublasOperation_t first = p.transpose_b ? CUBLAS_OP_T : CUBLAS_OP_N;
     const cublasOperation_t second = p.transpose_a ? CUBLAS_OP_T : CUBLAS_OP_N;
     set(CUBLASLT_MATMUL_DESC_TRANSA, first);
@@ -53,7 +65,13 @@ class Plan {
            void* y, std::span<std::byte> workspace) {
     if (bias) set(CUBLASLT_MATMUL_DESC_BIAS_POINTER, bias);
     const float one = 1, kept = accumulate_ ? 1 : 0;
-    check(cublasLtMatmul(handle, operation_, &one, b, first_, a, second_, &kept, y, result_, y, result_,
+    const double one_f64 = one, kept_f64 = kept;
+    const void *alpha = &one, *beta = &kept;
+    if (in_f64_) {
+      alpha = &one_f64;
+      beta = &kept_f64;
+    }
+    check(cublasLtMatmul(handle, operation_, alpha, b, first_, a, second_, beta, y, result_, y, result_,
                          &algorithm_, workspace.data(), workspace_, context.stream),
           "cublasLtMatmul");
   }
@@ -112,7 +130,7 @@ class Plan {
   cublasLtMatrixLayout_t first_ = nullptr, second_ = nullptr, result_ = nullptr;
   cublasLtMatmulAlgo_t algorithm_ = {};
   std::size_t workspace_ = 0;
-  bool accumulate_ = false;
+  bool accumulate_ = false, in_f64_ = false;
 };
 
 // Plans live as long as the process, as the library does.

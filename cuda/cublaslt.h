@@ -9,7 +9,7 @@
 
 namespace reprise::cuda {
 
-// y[i] = op(a[i]) op(b[i]) + bias: row-major matrices, op(a) [m, k], op(b) [k, n], y [m, n]; bias [n], optional, is added to
+// In f32, or in f64 on f64, without a bias then: y[i] = op(a[i]) op(b[i]) + bias: row-major matrices, op(a) [m, k], op(b) [k, n], y [m, n]; bias [n], optional, is added to
 // each row; `accumulate`: y is added to. a and b have dtype `in`, y and bias `out`. `a_stride`, `b_stride`: elements from one matrix to the next, 0: the
 // same for all of the batch.
 struct Product {

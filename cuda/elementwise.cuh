@@ -45,7 +45,7 @@ void map(const char* name, const View& y_view, F f, R* y, const T*... x) {
 // The same for each floating dtype.
 template <class F>
 void map_floating(const char* name, const ConstView& x, const View& y, F f) {
-  with_floating(x.info->dtype, [&](auto stored) {
+  with_any_floating(x.info->dtype, [&](auto stored) {
     using T = decltype(stored);
     map(name, y, f, y.as<T>(), x.as<T>());
   });
@@ -59,7 +59,7 @@ void map_number(const char* name, const ConstView& x, const View& y, F f) {
 }
 template <class F>
 void map_gradient(const char* name, const GradientArgs& args, F f) {
-  with_floating(args.dx.info->dtype, [&](auto stored) {
+  with_any_floating(args.dx.info->dtype, [&](auto stored) {
     using T = decltype(stored);
     map(name, args.dx, f, args.dx.as<T>(), args.gradient.as<T>(), args.saved.as<T>());
   });

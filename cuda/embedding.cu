@@ -51,7 +51,7 @@ __global__ void add_rows_of_id(std::int64_t places, std::int64_t width, std::int
   __syncthreads();
   for (std::int64_t first = 0; first < width; first += blockDim.x) {
     const std::int64_t column = first + threadIdx.x;
-    float sum = 0;
+    Computed<T> sum = 0;
     for (std::int64_t tile = blockIdx.x; tile < places; tile += blockDim.x) {
       const std::int64_t place = tile + threadIdx.x;
       matches[threadIdx.x] = place < places && ids[place] == id;
@@ -69,7 +69,7 @@ void embedding_backward(const EmbeddingBackwardArgs& args, std::span<std::byte>)
   const Shape& dw = args.dw.info->shape;
   const std::int64_t places = args.ids.info->shape.numel(), width = dw[1];
   launch_each("embedding_backward", context, dw.numel(), write_zeros, dw.numel(), args.dw);
-  with_floating(args.dy.info->dtype, [&](auto stored) {
+  with_any_floating(args.dy.info->dtype, [&](auto stored) {
     using T = decltype(stored);
     launch("embedding_backward", context, places, kThreads, kThreads * sizeof(int), add_rows_of_id<T>, places,
            width, dw[0], args.ids.as<std::int64_t>(), args.dy.as<T>(), args.dw);
@@ -111,8 +111,9 @@ struct Extents {
 };
 
 // Each element of y looks through the line of index that may name it.
+template <class T>
 __global__ void add_picked(std::int64_t count, Extents y_extents, Extents index_extents, int dim,
-                           const std::int64_t* index, Floats source, WritableFloats y) {
+                           const std::int64_t* index, const T* source, T* y) {
   const std::int64_t i = thread_number();
   if (i >= count) return;
   std::int64_t rest = i, wanted = 0, first = 0, step = 1, stride = 1;
@@ -129,11 +130,11 @@ __global__ void add_picked(std::int64_t count, Extents y_extents, Extents index_
     }
     stride *= index_extents.values[d];
   }
-  float sum = 0;
+  Computed<T> sum = 0;
   if (inside)
     for (std::int64_t k = 0; k < index_extents.values[dim]; ++k)
-      if (index[first + k * step] == wanted) sum += source[first + k * step];
-  y.write(i, sum);
+      if (index[first + k * step] == wanted) sum += widen(source[first + k * step]);
+  y[i] = narrow<T>(sum);
 }
 
 Extents extents_of(const Shape& shape) {
@@ -144,18 +145,21 @@ Extents extents_of(const Shape& shape) {
 
 void scatter_add(const ScatterAddArgs& args, std::span<std::byte>) {
   const std::int64_t count = args.y.info->shape.numel();
-  launch_each("scatter_add", use(args.y.info->device), count, add_picked, count,
-              extents_of(args.y.info->shape), extents_of(args.index.info->shape), args.dim,
-              args.index.as<std::int64_t>(), args.source, args.y);
+  with_any_floating(args.y.info->dtype, [&](auto stored) {
+    using T = decltype(stored);
+    launch_each("scatter_add", use(args.y.info->device), count, add_picked<T>, count,
+                extents_of(args.y.info->shape), extents_of(args.index.info->shape), args.dim,
+                args.index.as<std::int64_t>(), args.source.as<T>(), args.y.as<T>());
+  });
 }
 
 }  // namespace
 
 void fill_embedding() {
   fill_every_dtype(embedding_slot, embedding);
-  fill_floating(embedding_backward_slot, embedding_backward);
+  fill_any_floating(embedding_backward_slot, embedding_backward);
   fill_every_dtype(gather_slot, gather);
-  fill_floating(scatter_add_slot, scatter_add);
+  fill_any_floating(scatter_add_slot, scatter_add);
 }
 
 }  // namespace reprise::cuda

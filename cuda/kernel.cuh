@@ -1,7 +1,7 @@
 #pragma once
 // What every file of kernels is made with: launching, and elements as they are stored and computed with.
 //
-// A kernel computes in f32 on f32, bf16 and f16. Its results depend on shapes alone: no atomics, sums in a fixed order.
+// A kernel computes in f32 on f32, bf16 and f16, and in f64 on f64 where it is there for f64. Its results depend on shapes alone: no atomics, sums in a fixed order.
 // Kernels get their shared memory from shared_memory() and no other way, so that the emulator of the tests can watch it.
 #include <cuda_bf16.h>
 #include <cuda_fp16.h>
@@ -76,12 +76,16 @@ __device__ T widen(T x) {
 __device__ inline float widen(__nv_bfloat16 x) { return __bfloat162float(x); }
 __device__ inline float widen(__half x) { return __half2float(x); }
 
+// What elements of a type are computed in: f32 for 16 bits, else themselves.
+template <class T>
+using Computed = decltype(widen(T{}));
+
 template <class Stored, class T>
 __device__ Stored narrow(T x) {
   if constexpr (std::is_same_v<Stored, __nv_bfloat16>)
-    return __float2bfloat16_rn(x);
+    return __float2bfloat16_rn(static_cast<float>(x));
   else if constexpr (std::is_same_v<Stored, __half>)
-    return __float2half_rn(x);
+    return __float2half_rn(static_cast<float>(x));
   else
     return static_cast<Stored>(x);
 }
@@ -93,23 +97,33 @@ void with_floating(DType dtype, F f) {
   if (dtype == DType::f16) return f(__half{});
   f(float{});
 }
-// ... of a floating one, i32 or i64.
+// ... or of f64.
+template <class F>
+void with_any_floating(DType dtype, F f) {
+  if (dtype == DType::f64) return f(double{});
+  with_floating(dtype, f);
+}
+// ... of any floating one, i32 or i64.
 template <class F>
 void with_number(DType dtype, F f) {
   if (dtype == DType::i32) return f(std::int32_t{});
   if (dtype == DType::i64) return f(std::int64_t{});
-  with_floating(dtype, f);
+  with_any_floating(dtype, f);
 }
-// Floating elements whose dtype is looked at where they are read or written: statistics, weights of norms.
-struct Floats {
+// Floating elements whose dtype is looked at where they are read or written: statistics, weights of norms. C: what they are
+// read in; f64 in f64 alone.
+template <class C>
+struct FloatsIn {
   const void* data = nullptr;
   DType dtype = DType::f32;
-  Floats() = default;
-  Floats(const ConstView& view) : data(view.data), dtype(view.info ? view.info->dtype : DType::f32) {}
-  __device__ float operator[](std::int64_t i) const {
-    if (dtype == DType::bf16) return widen(static_cast<const __nv_bfloat16*>(data)[i]);
-    if (dtype == DType::f16) return widen(static_cast<const __half*>(data)[i]);
-    return static_cast<const float*>(data)[i];
+  FloatsIn() = default;
+  FloatsIn(const ConstView& view) : data(view.data), dtype(view.info ? view.info->dtype : DType::f32) {}
+  __device__ C operator[](std::int64_t i) const {
+    if constexpr (std::is_same_v<C, double>)
+      if (dtype == DType::f64) return static_cast<const double*>(data)[i];
+    if (dtype == DType::bf16) return static_cast<C>(widen(static_cast<const __nv_bfloat16*>(data)[i]));
+    if (dtype == DType::f16) return static_cast<C>(widen(static_cast<const __half*>(data)[i]));
+    return static_cast<C>(static_cast<const float*>(data)[i]);
   }
   __device__ explicit operator bool() const { return data != nullptr; }
 };
@@ -118,13 +132,16 @@ struct WritableFloats {
   DType dtype = DType::f32;
   WritableFloats() = default;
   WritableFloats(const View& view) : data(view.data), dtype(view.info ? view.info->dtype : DType::f32) {}
-  __device__ void write(std::int64_t i, float x) const {
+  template <class T>
+  __device__ void write(std::int64_t i, T x) const {
     if (dtype == DType::bf16)
       static_cast<__nv_bfloat16*>(data)[i] = narrow<__nv_bfloat16>(x);
     else if (dtype == DType::f16)
       static_cast<__half*>(data)[i] = narrow<__half>(x);
+    else if (dtype == DType::f64)
+      static_cast<double*>(data)[i] = static_cast<double>(x);
     else
-      static_cast<float*>(data)[i] = x;
+      static_cast<float*>(data)[i] = static_cast<float>(x);
   }
   __device__ explicit operator bool() const { return data != nullptr; }
 };
@@ -146,8 +163,13 @@ void fill_floating(KernelSlot<Args>& slot, Run<Args> run, WorkspaceBytes<Args> w
   fill(slot, {DType::f32, DType::bf16, DType::f16}, run, workspace);
 }
 template <class Args>
-void fill_numbers(KernelSlot<Args>& slot, Run<Args> run, WorkspaceBytes<Args> workspace = nullptr) {
+void fill_any_floating(KernelSlot<Args>& slot, Run<Args> run, WorkspaceBytes<Args> workspace = nullptr) {
   fill_floating(slot, run, workspace);
+  fill(slot, {DType::f64}, run, workspace);
+}
+template <class Args>
+void fill_numbers(KernelSlot<Args>& slot, Run<Args> run, WorkspaceBytes<Args> workspace = nullptr) {
+  fill_any_floating(slot, run, workspace);
   fill(slot, {DType::i32, DType::i64}, run, workspace);
 }
 template <class Args>

@@ -4,6 +4,7 @@
 #include "reprise/cuda/cross_entropy.cuh"
 #include "reprise/cuda/cublaslt.h"
 #include "reprise/cuda/slots.h"
+#include "reprise/ops/statistics.h"
 
 namespace reprise::cuda {
 namespace {
@@ -40,7 +41,13 @@ struct Chunks {
   }
   Product dx(std::int64_t m) const { return {.in = dtype, .out = dtype, .m = m, .n = in, .k = classes}; }
   Product dw(std::int64_t m, bool accumulate) const {
-    return {.in = dtype, .transpose_a = true, .accumulate = accumulate, .m = classes, .n = in, .k = m};
+    return {.in = dtype,
+            .out = statistics_dtype(dtype),
+            .transpose_a = true,
+            .accumulate = accumulate,
+            .m = classes,
+            .n = in,
+            .k = m};
   }
   std::size_t workspace_of(const Product& product) const {
     return product.m == 0 || product.n == 0 || product.k == 0 ? 0 : product_workspace(product, device);
@@ -95,7 +102,7 @@ void linear_cross_entropy(const LinearCrossEntropyArgs& args, std::span<std::byt
   const Chunks chunks(args.w, args.targets);
   const Space space(workspace, chunks, LossWorkspace::bytes(chunks.positions, true));
   const Targets targets{args.targets.as<std::int64_t>(), chunks.classes, args.options.ignore_index};
-  with_floating(chunks.dtype, [&](auto stored) {
+  with_any_floating(chunks.dtype, [&](auto stored) {
     using T = decltype(stored);
     auto* logits = static_cast<T*>(space.logits);
     chunks.for_each([&](std::int64_t first, std::int64_t count) {
@@ -103,7 +110,8 @@ void linear_cross_entropy(const LinearCrossEntropyArgs& args, std::span<std::byt
                  space.products);
       launch("linear_cross_entropy", context, count, threads_for_row(chunks.classes),
              kThreads / kWarp * sizeof(double), cross_entropy_rows<T>, targets.from(first),
-             args.options.label_smoothing, logits, args.lse.as<float>() + first, space.loss.losses + first);
+             args.options.label_smoothing, logits, args.lse.as<Computed<T>>() + first,
+             space.loss.losses + first);
     });
   });
   total("linear_cross_entropy", context, chunks.positions, space.loss.partial, Count{targets},
@@ -136,7 +144,7 @@ void linear_cross_entropy_backward(const LinearCrossEntropyBackwardArgs& args,
         Store{space.loss.count});
   if (args.dw.info && chunks.positions == 0)
     chunks.run(chunks.dw(0, false), nullptr, nullptr, args.dw.data, {});
-  with_floating(chunks.dtype, [&](auto stored) {
+  with_any_floating(chunks.dtype, [&](auto stored) {
     using T = decltype(stored);
     auto* logits = static_cast<T*>(space.logits);
     chunks.for_each([&](std::int64_t first, std::int64_t count) {
@@ -144,8 +152,8 @@ void linear_cross_entropy_backward(const LinearCrossEntropyBackwardArgs& args,
       chunks.run(chunks.logits(count), x, args.w.data, logits, space.products);
       launch_each("linear_cross_entropy_backward", context, count * chunks.classes,
                   cross_entropy_backward_elements<T>, count * chunks.classes, targets.from(first),
-                  static_cast<float>(args.options.label_smoothing), space.loss.count, args.dloss.as<float>(),
-                  logits, args.lse.as<float>() + first, logits);
+                  args.options.label_smoothing, space.loss.count, args.dloss.as<Computed<T>>(), logits,
+                  args.lse.as<Computed<T>>() + first, logits);
       if (args.dx.info)
         chunks.run(chunks.dx(count), logits, args.w.data, args.dx.as<T>() + first * chunks.in,
                    space.products);
@@ -157,9 +165,9 @@ void linear_cross_entropy_backward(const LinearCrossEntropyBackwardArgs& args,
 }  // namespace
 
 void fill_linear_cross_entropy() {
-  fill_floating(linear_cross_entropy_slot, linear_cross_entropy, linear_cross_entropy_workspace);
-  fill_floating(linear_cross_entropy_backward_slot, linear_cross_entropy_backward,
-                linear_cross_entropy_backward_workspace);
+  fill_any_floating(linear_cross_entropy_slot, linear_cross_entropy, linear_cross_entropy_workspace);
+  fill_any_floating(linear_cross_entropy_backward_slot, linear_cross_entropy_backward,
+                    linear_cross_entropy_backward_workspace);
 }
 
 }  // namespace reprise::cuda

@@ -12,7 +12,7 @@ namespace {
 struct StoreMeanOf {
   WritableFloats loss;
   double count;
-  __device__ void operator()(double sum) const { loss.write(0, static_cast<float>(sum / count)); }
+  __device__ void operator()(double sum) const { loss.write(0, sum / count); }
 };
 
 // ---- cross_entropy
@@ -26,11 +26,11 @@ void cross_entropy(const CrossEntropyArgs& args, std::span<std::byte> workspace)
   const std::int64_t positions = args.targets.info->shape.numel(), classes = args.logits.info->shape[-1];
   const Targets targets{args.targets.as<std::int64_t>(), classes, args.options.ignore_index};
   const LossWorkspace space(workspace, positions);
-  with_floating(args.logits.info->dtype, [&](auto stored) {
+  with_any_floating(args.logits.info->dtype, [&](auto stored) {
     using T = decltype(stored);
     launch("cross_entropy", context, positions, threads_for_row(classes), kThreads / kWarp * sizeof(double),
            cross_entropy_rows<T>, targets, args.options.label_smoothing, args.logits.as<T>(),
-           args.lse.as<float>(), space.losses);
+           args.lse.as<Computed<T>>(), space.losses);
   });
   total("cross_entropy", context, positions, space.partial, Count{targets}, Store{space.count});
   total("cross_entropy", context, positions, space.partial, Stored{space.losses},
@@ -47,11 +47,12 @@ void cross_entropy_backward(const CrossEntropyBackwardArgs& args, std::span<std:
   const Targets targets{args.targets.as<std::int64_t>(), classes, args.options.ignore_index};
   const LossWorkspace space(workspace, positions);
   total("cross_entropy_backward", context, positions, space.partial, Count{targets}, Store{space.count});
-  with_floating(args.logits.info->dtype, [&](auto stored) {
+  with_any_floating(args.logits.info->dtype, [&](auto stored) {
     using T = decltype(stored);
     launch_each("cross_entropy_backward", context, positions * classes, cross_entropy_backward_elements<T>,
-                positions * classes, targets, static_cast<float>(args.options.label_smoothing), space.count,
-                args.dloss.as<float>(), args.logits.as<T>(), args.lse.as<float>(), args.dlogits.as<T>());
+                positions * classes, targets, args.options.label_smoothing, space.count,
+                args.dloss.as<Computed<T>>(), args.logits.as<T>(), args.lse.as<Computed<T>>(),
+                args.dlogits.as<T>());
   });
 }
 
@@ -59,10 +60,10 @@ void cross_entropy_backward(const CrossEntropyBackwardArgs& args, std::span<std:
 
 struct MinusLogProbability {
   Targets targets;
-  Floats log_probabilities;
+  FloatsIn<double> log_probabilities;
   __device__ double operator()(std::int64_t position) const {
     if (!targets.counts(position)) return 0;
-    return -static_cast<double>(log_probabilities[position * targets.classes + targets.values[position]]);
+    return -log_probabilities[position * targets.classes + targets.values[position]];
   }
 };
 
@@ -82,12 +83,12 @@ void nll_loss(const NllLossArgs& args, std::span<std::byte> workspace) {
 }
 
 __global__ void nll_loss_backward_elements(std::int64_t elements, Targets targets, const double* count,
-                                           Floats dloss, WritableFloats dx) {
+                                           FloatsIn<double> dloss, WritableFloats dx) {
   const std::int64_t i = thread_number();
   if (i >= elements) return;
   const std::int64_t position = i / targets.classes;
   const bool chosen = targets.counts(position) && i % targets.classes == targets.values[position];
-  dx.write(i, chosen ? static_cast<float>(-static_cast<double>(dloss[0]) / *count) : 0.0F);
+  dx.write(i, chosen ? -dloss[0] / *count : 0.0);
 }
 
 std::size_t nll_loss_backward_workspace(const NllLossBackwardArgs& args) {
@@ -107,16 +108,16 @@ void nll_loss_backward(const NllLossBackwardArgs& args, std::span<std::byte> wor
 // ---- of elements
 
 struct SquaredDifference {
-  Floats a, b;
+  FloatsIn<double> a, b;
   __device__ double operator()(std::int64_t i) const {
-    const double difference = static_cast<double>(a[i]) - static_cast<double>(b[i]);
+    const double difference = a[i] - b[i];
     return difference * difference;
   }
 };
 struct BinaryCrossEntropy {
-  Floats logits, targets;
+  FloatsIn<double> logits, targets;
   __device__ double operator()(std::int64_t i) const {
-    const auto x = static_cast<double>(logits[i]), t = static_cast<double>(targets[i]);
+    const double x = logits[i], t = targets[i];
     return fmax(x, 0.0) - x * t + log1p(::exp(-fabs(x)));
   }
 };
@@ -142,12 +143,12 @@ void binary_cross_entropy(const BinaryCrossEntropyArgs& args, std::span<std::byt
 }  // namespace
 
 void fill_losses() {
-  fill_floating(cross_entropy_slot, cross_entropy, cross_entropy_workspace);
-  fill_floating(cross_entropy_backward_slot, cross_entropy_backward, cross_entropy_backward_workspace);
-  fill_floating(nll_loss_slot, nll_loss, nll_loss_workspace);
-  fill_floating(nll_loss_backward_slot, nll_loss_backward, nll_loss_backward_workspace);
-  fill_floating(mse_loss_slot, mse_loss, mse_loss_workspace);
-  fill_floating(binary_cross_entropy_slot, binary_cross_entropy, binary_cross_entropy_workspace);
+  fill_any_floating(cross_entropy_slot, cross_entropy, cross_entropy_workspace);
+  fill_any_floating(cross_entropy_backward_slot, cross_entropy_backward, cross_entropy_backward_workspace);
+  fill_any_floating(nll_loss_slot, nll_loss, nll_loss_workspace);
+  fill_any_floating(nll_loss_backward_slot, nll_loss_backward, nll_loss_backward_workspace);
+  fill_any_floating(mse_loss_slot, mse_loss, mse_loss_workspace);
+  fill_any_floating(binary_cross_entropy_slot, binary_cross_entropy, binary_cross_entropy_workspace);
 }
 
 }  // namespace reprise::cuda

@@ -50,13 +50,13 @@ __global__ void max_pool_elements(std::int64_t count, Windows windows, bool relu
   if (i >= count) return;
   const Axis rows = windows.rows, columns = windows.columns;
   const Position at(i, rows.count, columns.count, windows.channels);
-  float best = 0;
+  Computed<T> best = 0;
   std::int64_t winner = -1;
   for (std::int64_t a = 0; a < rows.kernel; ++a)
     for (std::int64_t b = 0; b < columns.kernel; ++b) {
       const std::int64_t row = rows.origin(at.row) + a, column = columns.origin(at.column) + b;
       if (row < 0 || row >= rows.extent || column < 0 || column >= columns.extent) continue;
-      const float value = widen(
+      const Computed<T> value = widen(
           x[((at.image * rows.extent + row) * columns.extent + column) * windows.channels + at.channel]);
       if (winner >= 0 && !(value > best) && !(value != value && best == best)) continue;
       best = value;
@@ -77,7 +77,7 @@ __global__ void max_pool_backward_elements(std::int64_t count, Windows windows, 
   if (i >= count) return;
   const Axis rows = windows.rows, columns = windows.columns;
   const Position at(i, rows.extent, columns.extent, windows.channels);
-  float sum = 0;
+  Computed<T> sum = 0;
   for (std::int64_t a = rows.first(at.row); a < rows.last(at.row); ++a)
     for (std::int64_t b = columns.first(at.column); b < columns.last(at.column); ++b) {
       const std::int64_t place = (at.row - rows.origin(a)) * columns.kernel + at.column - columns.origin(b);
@@ -99,7 +99,7 @@ void with_index(DType dtype, F f) {
 void max_pool2d(const MaxPool2dArgs& args, std::span<std::byte>) {
   const std::int64_t count = args.y.info->shape.numel();
   const Windows windows(args.x.info->shape, args.y.info->shape, args.kernel_size, args.stride, args.padding);
-  with_floating(args.x.info->dtype, [&](auto stored) {
+  with_any_floating(args.x.info->dtype, [&](auto stored) {
     with_index(args.index.info->dtype, [&](auto integer) {
       using T = decltype(stored);
       using Index = decltype(integer);
@@ -113,7 +113,7 @@ void max_pool2d_backward(const MaxPool2dBackwardArgs& args, std::span<std::byte>
   const std::int64_t count = args.dx.info->shape.numel();
   const Windows windows(args.dx.info->shape, args.dy.info->shape, args.kernel_size, args.stride,
                         args.padding);
-  with_floating(args.dx.info->dtype, [&](auto stored) {
+  with_any_floating(args.dx.info->dtype, [&](auto stored) {
     with_index(args.index.info->dtype, [&](auto integer) {
       using T = decltype(stored);
       using Index = decltype(integer);
@@ -130,7 +130,7 @@ __global__ void avg_pool_elements(std::int64_t count, Windows windows, const T* 
   if (i >= count) return;
   const Axis rows = windows.rows, columns = windows.columns;
   const Position at(i, rows.count, columns.count, windows.channels);
-  float sum = 0;
+  Computed<T> sum = 0;
   for (std::int64_t a = 0; a < rows.kernel; ++a)
     for (std::int64_t b = 0; b < columns.kernel; ++b) {
       const std::int64_t row = rows.origin(at.row) + a, column = columns.origin(at.column) + b;
@@ -138,7 +138,7 @@ __global__ void avg_pool_elements(std::int64_t count, Windows windows, const T* 
         sum += widen(
             x[((at.image * rows.extent + row) * columns.extent + column) * windows.channels + at.channel]);
     }
-  y[i] = narrow<T>(sum / static_cast<float>(rows.kernel * columns.kernel));
+  y[i] = narrow<T>(sum / static_cast<Computed<T>>(rows.kernel * columns.kernel));
 }
 
 template <class T>
@@ -147,17 +147,17 @@ __global__ void avg_pool_backward_elements(std::int64_t count, Windows windows, 
   if (i >= count) return;
   const Axis rows = windows.rows, columns = windows.columns;
   const Position at(i, rows.extent, columns.extent, windows.channels);
-  float sum = 0;
+  Computed<T> sum = 0;
   for (std::int64_t a = rows.first(at.row); a < rows.last(at.row); ++a)
     for (std::int64_t b = columns.first(at.column); b < columns.last(at.column); ++b)
       sum += widen(dy[((at.image * rows.count + a) * columns.count + b) * windows.channels + at.channel]);
-  dx[i] = narrow<T>(sum / static_cast<float>(rows.kernel * columns.kernel));
+  dx[i] = narrow<T>(sum / static_cast<Computed<T>>(rows.kernel * columns.kernel));
 }
 
 void avg_pool2d(const AvgPool2dArgs& args, std::span<std::byte>) {
   const std::int64_t count = args.y.info->shape.numel();
   const Windows windows(args.x.info->shape, args.y.info->shape, args.kernel_size, args.stride, args.padding);
-  with_floating(args.x.info->dtype, [&](auto stored) {
+  with_any_floating(args.x.info->dtype, [&](auto stored) {
     using T = decltype(stored);
     launch_each("avg_pool2d", use(args.x.info->device), count, avg_pool_elements<T>, count, windows,
                 args.x.as<T>(), args.y.as<T>());
@@ -168,7 +168,7 @@ void avg_pool2d_backward(const AvgPool2dBackwardArgs& args, std::span<std::byte>
   const std::int64_t count = args.dx.info->shape.numel();
   const Windows windows(args.dx.info->shape, args.dy.info->shape, args.kernel_size, args.stride,
                         args.padding);
-  with_floating(args.dx.info->dtype, [&](auto stored) {
+  with_any_floating(args.dx.info->dtype, [&](auto stored) {
     using T = decltype(stored);
     launch_each("avg_pool2d_backward", use(args.dx.info->device), count, avg_pool_backward_elements<T>, count,
                 windows, args.dy.as<T>(), args.dx.as<T>());
@@ -203,8 +203,8 @@ __global__ void adaptive_pool_elements(std::int64_t count, AdaptiveAxis rows, Ad
     for (std::int64_t column = columns.begin(at.column); column < columns.end(at.column); ++column)
       sum += static_cast<double>(
           widen(x[((at.image * rows.extent + row) * columns.extent + column) * channels + at.channel]));
-  y[i] =
-      narrow<T>(static_cast<float>(sum / static_cast<double>(rows.size(at.row) * columns.size(at.column))));
+  y[i] = narrow<T>(
+      static_cast<Computed<T>>(sum / static_cast<double>(rows.size(at.row) * columns.size(at.column))));
 }
 
 template <class T>
@@ -213,17 +213,17 @@ __global__ void adaptive_pool_backward_elements(std::int64_t count, AdaptiveAxis
   const std::int64_t i = thread_number();
   if (i >= count) return;
   const Position at(i, rows.extent, columns.extent, channels);
-  float sum = 0;
+  Computed<T> sum = 0;
   for (std::int64_t a = rows.first(at.row); a < rows.count && rows.begin(a) <= at.row; ++a)
     for (std::int64_t b = columns.first(at.column); b < columns.count && columns.begin(b) <= at.column; ++b)
       sum += widen(dy[((at.image * rows.count + a) * columns.count + b) * channels + at.channel]) /
-             static_cast<float>(rows.size(a) * columns.size(b));
+             static_cast<Computed<T>>(rows.size(a) * columns.size(b));
   dx[i] = narrow<T>(sum);
 }
 
 void adaptive_avg_pool2d(const AdaptiveAvgPool2dArgs& args, std::span<std::byte>) {
   const Shape &x = args.x.info->shape, &y = args.y.info->shape;
-  with_floating(args.x.info->dtype, [&](auto stored) {
+  with_any_floating(args.x.info->dtype, [&](auto stored) {
     using T = decltype(stored);
     launch_each("adaptive_avg_pool2d", use(args.x.info->device), y.numel(), adaptive_pool_elements<T>,
                 y.numel(), AdaptiveAxis{x[1], y[1]}, AdaptiveAxis{x[2], y[2]}, x[3], args.x.as<T>(),
@@ -233,7 +233,7 @@ void adaptive_avg_pool2d(const AdaptiveAvgPool2dArgs& args, std::span<std::byte>
 
 void adaptive_avg_pool2d_backward(const AdaptiveAvgPool2dBackwardArgs& args, std::span<std::byte>) {
   const Shape &x = args.dx.info->shape, &y = args.dy.info->shape;
-  with_floating(args.dx.info->dtype, [&](auto stored) {
+  with_any_floating(args.dx.info->dtype, [&](auto stored) {
     using T = decltype(stored);
     launch_each("adaptive_avg_pool2d_backward", use(args.dx.info->device), x.numel(),
                 adaptive_pool_backward_elements<T>, x.numel(), AdaptiveAxis{x[1], y[1]},
@@ -244,12 +244,12 @@ void adaptive_avg_pool2d_backward(const AdaptiveAvgPool2dBackwardArgs& args, std
 }  // namespace
 
 void fill_pooling() {
-  fill_floating(max_pool2d_slot, max_pool2d);
-  fill_floating(max_pool2d_backward_slot, max_pool2d_backward);
-  fill_floating(avg_pool2d_slot, avg_pool2d);
-  fill_floating(avg_pool2d_backward_slot, avg_pool2d_backward);
-  fill_floating(adaptive_avg_pool2d_slot, adaptive_avg_pool2d);
-  fill_floating(adaptive_avg_pool2d_backward_slot, adaptive_avg_pool2d_backward);
+  fill_any_floating(max_pool2d_slot, max_pool2d);
+  fill_any_floating(max_pool2d_backward_slot, max_pool2d_backward);
+  fill_any_floating(avg_pool2d_slot, avg_pool2d);
+  fill_any_floating(avg_pool2d_backward_slot, avg_pool2d_backward);
+  fill_any_floating(adaptive_avg_pool2d_slot, adaptive_avg_pool2d);
+  fill_any_floating(adaptive_avg_pool2d_backward_slot, adaptive_avg_pool2d_backward);
 }
 
 }  // namespace reprise::cuda

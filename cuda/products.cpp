@@ -67,7 +67,9 @@ Product product_of(const LinearArgs& args) {
   p.in = args.x.info->dtype;
   p.out = args.y.info->dtype;
   p.transpose_b = true;
-  p.bias = args.b.info != nullptr;
+  const bool biased = args.b.info != nullptr;
+  p.bias = biased && p.in != DType::f64;  // which has no epilogue: the product is added to the biases
+  p.accumulate = biased && p.in == DType::f64;
   p.n = args.w.info->shape[0];
   p.k = args.w.info->shape[1];
   p.m = p.n == 0 ? 0 : args.y.info->shape.numel() / p.n;
@@ -83,11 +85,13 @@ void linear(const LinearArgs& args, std::span<std::byte> workspace) {
   if (args.y.info->shape.numel() == 0) return;
   const Product product = product_of(args);
   const Device device = args.x.info->device;
-  if (!is_empty(product))
-    run_product(product, device, args.x.data, args.w.data, args.b.data, args.y.data, workspace);
-  else if (product.bias)
+  const bool has_product = !is_empty(product);
+  if (args.b.info && !(has_product && product.bias))
     broadcast_to_slot.run({args.b, args.y}, {}, device, product.out);
-  else
+  if (has_product)
+    run_product(product, device, args.x.data, args.w.data, product.bias ? args.b.data : nullptr, args.y.data,
+                workspace);
+  else if (!args.b.info)
     write_zeros(args.y);
 }
 
@@ -117,7 +121,7 @@ void linear_backward_weight(const LinearBackwardWeightArgs& args, std::span<std:
 }  // namespace
 
 void fill_products() {
-  for (const DType dtype : {DType::f32, DType::bf16, DType::f16}) {
+  for (const DType dtype : {DType::f32, DType::f64, DType::bf16, DType::f16}) {
     matmul_slot.fill(Device::CUDA, dtype, {matmul, matmul_workspace});
     linear_slot.fill(Device::CUDA, dtype, {linear, linear_workspace});
     linear_backward_weight_slot.fill(Device::CUDA, dtype,

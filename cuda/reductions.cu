@@ -34,11 +34,11 @@ std::int64_t chunks_of(const Lines& lines) {
   return lines.length <= kShortLine ? 1 : divide_up(lines.length, kChunk);
 }
 
-// What a reduction computes in: sums in f64 and i64, maxima in the elements' own type.
+// What a reduction computes in: sums in f64 and i64, maxima as everything.
 template <class T>
 using SumOf = std::conditional_t<std::is_integral_v<T>, std::int64_t, double>;
 template <class T>
-using ExtremeOf = std::conditional_t<std::is_integral_v<T>, T, float>;
+using ExtremeOf = Computed<T>;
 
 template <class A, class T, class Combine, class Finish>
 __global__ void reduce_short_lines(Lines lines, const T* x, T* y, A initial, Combine combine, Finish finish) {
@@ -103,7 +103,7 @@ struct Scale {
     if constexpr (std::is_integral_v<T>)
       return static_cast<T>(sum * scale);
     else
-      return narrow<T>(static_cast<float>(sum * scale));
+      return narrow<T>(static_cast<Computed<T>>(sum * scale));
   }
 };
 
@@ -191,9 +191,7 @@ struct ReadElement {
 };
 struct WriteSum {
   WritableFloats y;
-  __device__ void operator()(std::int64_t column, const double (&sums)[1]) const {
-    y.write(column, static_cast<float>(sums[0]));
-  }
+  __device__ void operator()(std::int64_t column, const double (&sums)[1]) const { y.write(column, sums[0]); }
 };
 
 std::size_t column_sum_workspace(const ColumnSumArgs& args) {
@@ -204,7 +202,7 @@ std::size_t column_sum_workspace(const ColumnSumArgs& args) {
 void column_sum(const ColumnSumArgs& args, std::span<std::byte> workspace) {
   const std::int64_t columns = args.y.info->shape.numel();
   if (columns == 0) return;
-  with_floating(args.x.info->dtype, [&](auto stored) {
+  with_any_floating(args.x.info->dtype, [&](auto stored) {
     using T = decltype(stored);
     column_sums<1>("column_sum", use(args.y.info->device), args.x.info->shape.numel() / columns, columns,
                    workspace, ReadElement<T>{args.x.as<T>(), columns}, WriteSum{args.y});
@@ -255,7 +253,7 @@ void fill_reductions() {
   fill_numbers(max_slot, max, extreme_workspace);
   fill_numbers(min_slot, min, extreme_workspace);
   fill_numbers(argmax_slot, argmax);
-  fill_floating(column_sum_slot, column_sum, column_sum_workspace);
+  fill_any_floating(column_sum_slot, column_sum, column_sum_workspace);
   fill(square_sum_slot, {DType::f32}, square_sum, square_sum_workspace);
   fill(scale_in_place_slot, {DType::f32}, scale_in_place);
 }

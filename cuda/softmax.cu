@@ -21,16 +21,17 @@ __device__ Line line_of_thread(std::int64_t line, std::int64_t extent, std::int6
 }
 
 // Combines what the threads of a line have.
+template <class C>
 struct OfBlock {
-  float* shared;
+  C* shared;
   template <class Combine>
-  __device__ float operator()(float value, Combine combine) const {
+  __device__ C operator()(C value, Combine combine) const {
     return reduce_block(value, combine, shared);
   }
 };
 struct OfThread {
-  template <class Combine>
-  __device__ float operator()(float value, Combine) const {
+  template <class C, class Combine>
+  __device__ C operator()(C value, Combine) const {
     return value;
   }
 };
@@ -39,35 +40,37 @@ struct OfThread {
 template <class T, class Reduce>
 __device__ void softmax_line(const T* x, T* y, Line line, std::int64_t extent, std::int64_t seen, bool log,
                              Reduce reduce) {
-  float highest = -INFINITY;
+  using C = Computed<T>;
+  C highest = -INFINITY;
   for (std::int64_t i = line.begin; i < seen; i += line.stride)
-    highest = fmaxf(highest, widen(x[line.first + i * line.step]));
+    highest = ::fmax(highest, widen(x[line.first + i * line.step]));
   highest = reduce(highest, Greater{});
-  float sum = 0;
+  C sum = 0;
   for (std::int64_t i = line.begin; i < seen; i += line.stride)
-    sum += expf(widen(x[line.first + i * line.step]) - highest);
+    sum += ::exp(widen(x[line.first + i * line.step]) - highest);
   sum = reduce(sum, Add{});
-  const float scale = 1 / sum, log_sum = logf(sum);
+  const C scale = 1 / sum, log_sum = ::log(sum);
   for (std::int64_t i = line.begin; i < extent; i += line.stride) {
     const std::int64_t at = line.first + i * line.step;
-    const float shifted = i < seen ? widen(x[at]) - highest : 0.0F;
-    y[at] = narrow<T>(i >= seen ? 0.0F : log ? shifted - log_sum : expf(shifted) * scale);
+    const C shifted = i < seen ? widen(x[at]) - highest : C{0};
+    y[at] = narrow<T>(i >= seen ? C{0} : log ? shifted - log_sum : ::exp(shifted) * scale);
   }
 }
 
 template <class T, class Reduce>
 __device__ void softmax_backward_line(const T* dy, const T* y, T* dx, Line line, std::int64_t extent,
                                       bool log, Reduce reduce) {
-  float sum = 0;
+  using C = Computed<T>;
+  C sum = 0;
   for (std::int64_t i = line.begin; i < extent; i += line.stride) {
     const std::int64_t at = line.first + i * line.step;
-    sum += widen(dy[at]) * (log ? 1.0F : widen(y[at]));
+    sum += widen(dy[at]) * (log ? C{1} : widen(y[at]));
   }
   sum = reduce(sum, Add{});
   for (std::int64_t i = line.begin; i < extent; i += line.stride) {
     const std::int64_t at = line.first + i * line.step;
-    const float gradient = widen(dy[at]), result = widen(y[at]);
-    dx[at] = narrow<T>(log ? gradient - expf(result) * sum : result * (gradient - sum));
+    const C gradient = widen(dy[at]), result = widen(y[at]);
+    dx[at] = narrow<T>(log ? gradient - ::exp(result) * sum : result * (gradient - sum));
   }
 }
 
@@ -75,7 +78,8 @@ template <class T>
 __global__ void softmax_rows(std::int64_t extent, std::int64_t causal_rows, bool log, const T* x, T* y) {
   std::int64_t seen = extent;
   if (causal_rows > 0 && blockIdx.x % causal_rows + 1 < extent) seen = blockIdx.x % causal_rows + 1;
-  softmax_line(x, y, row_of_block(extent), extent, seen, log, OfBlock{shared_memory<float>()});
+  softmax_line(x, y, row_of_block(extent), extent, seen, log,
+               OfBlock<Computed<T>>{shared_memory<Computed<T>>()});
 }
 template <class T>
 __global__ void softmax_lines(std::int64_t lines, std::int64_t extent, std::int64_t inner, bool log,
@@ -85,7 +89,8 @@ __global__ void softmax_lines(std::int64_t lines, std::int64_t extent, std::int6
 }
 template <class T>
 __global__ void softmax_backward_rows(std::int64_t extent, bool log, const T* dy, const T* y, T* dx) {
-  softmax_backward_line(dy, y, dx, row_of_block(extent), extent, log, OfBlock{shared_memory<float>()});
+  softmax_backward_line(dy, y, dx, row_of_block(extent), extent, log,
+                        OfBlock<Computed<T>>{shared_memory<Computed<T>>()});
 }
 template <class T>
 __global__ void softmax_backward_lines(std::int64_t lines, std::int64_t extent, std::int64_t inner, bool log,
@@ -95,12 +100,12 @@ __global__ void softmax_backward_lines(std::int64_t lines, std::int64_t extent, 
     softmax_backward_line(dy, y, dx, line_of_thread(line, extent, inner), extent, log, OfThread{});
 }
 
-constexpr std::size_t kShared = kThreads / kWarp * sizeof(float);
+constexpr std::size_t kShared = kThreads / kWarp * sizeof(double);
 
 void softmax(const SoftmaxArgs& args, std::span<std::byte>) {
   const Context& context = use(args.y.info->device);
   if (args.extent == 0) return;
-  with_floating(args.x.info->dtype, [&](auto stored) {
+  with_any_floating(args.x.info->dtype, [&](auto stored) {
     using T = decltype(stored);
     if (args.inner == 1)
       launch("softmax", context, args.outer, threads_for_row(args.extent), kShared, softmax_rows<T>,
@@ -114,7 +119,7 @@ void softmax(const SoftmaxArgs& args, std::span<std::byte>) {
 void softmax_backward(const SoftmaxBackwardArgs& args, std::span<std::byte>) {
   const Context& context = use(args.dx.info->device);
   if (args.extent == 0) return;
-  with_floating(args.dy.info->dtype, [&](auto stored) {
+  with_any_floating(args.dy.info->dtype, [&](auto stored) {
     using T = decltype(stored);
     if (args.inner == 1)
       launch("softmax_backward", context, args.outer, threads_for_row(args.extent), kShared,
@@ -130,8 +135,8 @@ void softmax_backward(const SoftmaxBackwardArgs& args, std::span<std::byte>) {
 }  // namespace
 
 void fill_softmax() {
-  fill_floating(softmax_slot, softmax);
-  fill_floating(softmax_backward_slot, softmax_backward);
+  fill_any_floating(softmax_slot, softmax);
+  fill_any_floating(softmax_backward_slot, softmax_backward);
 }
 
 }  // namespace reprise::cuda

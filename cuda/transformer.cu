@@ -13,8 +13,8 @@ namespace {
 constexpr std::size_t kShared = kThreads / kWarp * sizeof(double);
 
 template <class T>
-__global__ void rms_norm_rows(std::int64_t width, double eps, const T* x_all, Floats weight, T* y_all,
-                              float* rstd) {
+__global__ void rms_norm_rows(std::int64_t width, double eps, const T* x_all, FloatsIn<Computed<T>> weight,
+                              T* y_all, Computed<T>* rstd) {
   const std::int64_t row = blockIdx.x;
   const T* x = x_all + row * width;
   double squares = 0;
@@ -23,7 +23,7 @@ __global__ void rms_norm_rows(std::int64_t width, double eps, const T* x_all, Fl
     squares += value * value;
   }
   squares = reduce_block(squares, Add{}, shared_memory<double>());
-  const auto row_rstd = static_cast<float>(1.0 / ::sqrt(squares / static_cast<double>(width) + eps));
+  const auto row_rstd = static_cast<Computed<T>>(1.0 / ::sqrt(squares / static_cast<double>(width) + eps));
   if (threadIdx.x == 0) rstd[row] = row_rstd;
   for (std::int64_t i = threadIdx.x; i < width; i += blockDim.x)
     y_all[row * width + i] = narrow<T>(widen(x[i]) * row_rstd * weight[i]);
@@ -31,24 +31,24 @@ __global__ void rms_norm_rows(std::int64_t width, double eps, const T* x_all, Fl
 
 void rms_norm(const RmsNormArgs& args, std::span<std::byte>) {
   const std::int64_t width = args.weight.info->shape[0], rows = args.rstd.info->shape.numel();
-  with_floating(args.x.info->dtype, [&](auto stored) {
+  with_any_floating(args.x.info->dtype, [&](auto stored) {
     using T = decltype(stored);
     launch("rms_norm", use(args.x.info->device), rows, threads_for_row(width), kShared, rms_norm_rows<T>,
-           width, args.eps, args.x.as<T>(), args.weight, args.y.as<T>(), args.rstd.as<float>());
+           width, args.eps, args.x.as<T>(), args.weight, args.y.as<T>(), args.rstd.as<Computed<T>>());
   });
 }
 
 // With h = x rstd and g = dy weight: dx = rstd (g - h mean(g h)).
 template <class T>
-__global__ void rms_norm_backward_rows(std::int64_t width, const T* dy_all, const T* x_all, Floats weight,
-                                       const float* rstd, T* dx_all) {
+__global__ void rms_norm_backward_rows(std::int64_t width, const T* dy_all, const T* x_all,
+                                       FloatsIn<Computed<T>> weight, const Computed<T>* rstd, T* dx_all) {
   const std::int64_t row = blockIdx.x;
   const T *dy = dy_all + row * width, *x = x_all + row * width;
   double products = 0;
   for (std::int64_t i = threadIdx.x; i < width; i += blockDim.x)
     products += static_cast<double>(widen(dy[i]) * weight[i]) * static_cast<double>(widen(x[i]) * rstd[row]);
   products = reduce_block(products, Add{}, shared_memory<double>());
-  const auto mean_gh = static_cast<float>(products / static_cast<double>(width));
+  const auto mean_gh = static_cast<Computed<T>>(products / static_cast<double>(width));
   for (std::int64_t i = threadIdx.x; i < width; i += blockDim.x)
     dx_all[row * width + i] =
         narrow<T>(rstd[row] * (widen(dy[i]) * weight[i] - widen(x[i]) * rstd[row] * mean_gh));
@@ -58,7 +58,7 @@ __global__ void rms_norm_backward_rows(std::int64_t width, const T* dy_all, cons
 template <class T>
 struct ReadRmsNormGradient {
   const T *dy, *x;
-  const float* rstd;
+  const Computed<T>* rstd;
   std::int64_t width;
   __device__ void operator()(std::int64_t row, std::int64_t column, double (&sums)[1]) const {
     const std::int64_t i = row * width + column;
@@ -68,7 +68,7 @@ struct ReadRmsNormGradient {
 struct WriteWeight {
   WritableFloats dweight;
   __device__ void operator()(std::int64_t column, const double (&sums)[1]) const {
-    dweight.write(column, static_cast<float>(sums[0]));
+    dweight.write(column, sums[0]);
   }
 };
 
@@ -81,9 +81,9 @@ std::size_t rms_norm_backward_workspace(const RmsNormBackwardArgs& args) {
 void rms_norm_backward(const RmsNormBackwardArgs& args, std::span<std::byte> workspace) {
   const Context& context = use(args.x.info->device);
   const std::int64_t width = args.weight.info->shape[0], rows = args.rstd.info->shape.numel();
-  const float* rstd = args.rstd.as<float>();
-  with_floating(args.x.info->dtype, [&](auto stored) {
+  with_any_floating(args.x.info->dtype, [&](auto stored) {
     using T = decltype(stored);
+    const Computed<T>* rstd = args.rstd.as<Computed<T>>();
     if (args.dx.info)
       launch("rms_norm_backward", context, rows, threads_for_row(width), kShared, rms_norm_backward_rows<T>,
              width, args.dy.as<T>(), args.x.as<T>(), args.weight, rstd, args.dx.as<T>());
@@ -97,21 +97,24 @@ void rms_norm_backward(const RmsNormBackwardArgs& args, std::span<std::byte> wor
 // ---- glu: y = a f(b) of the halves a and b of a row
 
 // f and its derivative at b.
+template <class C>
 struct GateValue {
-  float value, derivative;
+  C value, derivative;
 };
-__device__ GateValue gate_at(Gate gate, float b) {
+template <class C>
+__device__ GateValue<C> gate_at(Gate gate, C b) {
+  constexpr C kHalf = C(0.5), kCubic = C(0.044715), kRootTwoOverPi = C(0.79788456080286535588);
   if (gate == Gate::silu) {
-    const float s = 1 / (1 + expf(-b));
+    const C s = 1 / (1 + ::exp(-b));
     return {b * s, s + b * s * (1 - s)};
   }
   if (gate == Gate::gelu) {
-    const float distribution = 0.5F * (1 + erff(b * 0.7071067811865476F));
-    return {b * distribution, distribution + b * 0.3989422804014327F * expf(-0.5F * b * b)};
+    const C distribution = kHalf * (1 + ::erf(b * C(0.70710678118654752440)));
+    return {b * distribution, distribution + b * C(0.39894228040143267794) * ::exp(-kHalf * b * b)};
   }
-  const float t = tanhf(0.7978845608028654F * (b + 0.044715F * b * b * b));
-  const float slope = 0.7978845608028654F * (1 + 3 * 0.044715F * b * b);
-  return {0.5F * b * (1 + t), 0.5F * (1 + t + b * (1 - t * t) * slope)};
+  const C t = ::tanh(kRootTwoOverPi * (b + kCubic * b * b * b));
+  const C slope = kRootTwoOverPi * (1 + 3 * kCubic * b * b);
+  return {kHalf * b * (1 + t), kHalf * (1 + t + b * (1 - t * t) * slope)};
 }
 
 template <class T>
@@ -128,14 +131,14 @@ __global__ void glu_backward_elements(std::int64_t count, std::int64_t width, Ga
   const std::int64_t i = thread_number();
   if (i >= count) return;
   const std::int64_t a = i + i / width * width;
-  const GateValue at = gate_at(gate, widen(x[a + width]));
+  const auto at = gate_at(gate, widen(x[a + width]));
   dx[a] = narrow<T>(widen(dy[i]) * at.value);
   dx[a + width] = narrow<T>(widen(dy[i]) * widen(x[a]) * at.derivative);
 }
 
 void glu(const GluArgs& args, std::span<std::byte>) {
   const std::int64_t count = args.y.info->shape.numel();
-  with_floating(args.x.info->dtype, [&](auto stored) {
+  with_any_floating(args.x.info->dtype, [&](auto stored) {
     using T = decltype(stored);
     launch_each("glu", use(args.x.info->device), count, glu_elements<T>, count, args.y.info->shape[-1],
                 args.gate, args.x.as<T>(), args.y.as<T>());
@@ -144,7 +147,7 @@ void glu(const GluArgs& args, std::span<std::byte>) {
 
 void glu_backward(const GluBackwardArgs& args, std::span<std::byte>) {
   const std::int64_t count = args.dy.info->shape.numel();
-  with_floating(args.x.info->dtype, [&](auto stored) {
+  with_any_floating(args.x.info->dtype, [&](auto stored) {
     using T = decltype(stored);
     launch_each("glu_backward", use(args.x.info->device), count, glu_backward_elements<T>, count,
                 args.dy.info->shape[-1], args.gate, args.dy.as<T>(), args.x.as<T>(), args.dx.as<T>());
@@ -161,9 +164,9 @@ __global__ void turn_pairs(std::int64_t count, std::int64_t sequence, std::int64
   const std::int64_t pair = i % pairs, position = i / pairs / heads % sequence;
   const double angle = static_cast<double>(first + position) *
                        ::pow(base, -static_cast<double>(pair) / static_cast<double>(pairs));
-  const auto c = static_cast<float>(::cos(angle)),
-             s = static_cast<float>(back ? -::sin(angle) : ::sin(angle));
-  const float a = widen(x[2 * i]), b = widen(x[2 * i + 1]);
+  const auto c = static_cast<Computed<T>>(::cos(angle)),
+             s = static_cast<Computed<T>>(back ? -::sin(angle) : ::sin(angle));
+  const Computed<T> a = widen(x[2 * i]), b = widen(x[2 * i + 1]);
   y[2 * i] = narrow<T>(a * c - b * s);
   y[2 * i + 1] = narrow<T>(a * s + b * c);
 }
@@ -171,7 +174,7 @@ __global__ void turn_pairs(std::int64_t count, std::int64_t sequence, std::int64
 void rotary_embedding(const RotaryEmbeddingArgs& args, std::span<std::byte>) {
   const Shape& shape = args.x.info->shape;
   const std::int64_t count = shape.numel() / 2;
-  with_floating(args.x.info->dtype, [&](auto stored) {
+  with_any_floating(args.x.info->dtype, [&](auto stored) {
     using T = decltype(stored);
     launch_each("rotary_embedding", use(args.x.info->device), count, turn_pairs<T>, count, shape[1], shape[2],
                 shape[3] / 2, args.options.base, args.options.first, args.back, args.x.as<T>(),
@@ -182,11 +185,11 @@ void rotary_embedding(const RotaryEmbeddingArgs& args, std::span<std::byte>) {
 }  // namespace
 
 void fill_transformer() {
-  fill_floating(rms_norm_slot, rms_norm);
-  fill_floating(rms_norm_backward_slot, rms_norm_backward, rms_norm_backward_workspace);
-  fill_floating(glu_slot, glu);
-  fill_floating(glu_backward_slot, glu_backward);
-  fill_floating(rotary_embedding_slot, rotary_embedding);
+  fill_any_floating(rms_norm_slot, rms_norm);
+  fill_any_floating(rms_norm_backward_slot, rms_norm_backward, rms_norm_backward_workspace);
+  fill_any_floating(glu_slot, glu);
+  fill_any_floating(glu_backward_slot, glu_backward);
+  fill_any_floating(rotary_embedding_slot, rotary_embedding);
 }
 
 }  // namespace reprise::cuda

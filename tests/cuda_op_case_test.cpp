@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "reprise/core/error.h"
 #include "reprise/ops/ops.h"
 #include "reprise/tests/cuda_emulated.h"
 #include "reprise/tests/cuda_kernels.h"
@@ -86,6 +87,29 @@ TEST_CASE("cuda op cases: f32 and bf16 agree with the plain CPU kernels in f64",
                     dtype == DType::f32 ? op_case.fast_tolerance : op_case.bf16_tolerance);
       });
     }
+}
+
+// Those that the backend computes in f64 at all.
+TEST_CASE("cuda op cases: f64 agrees with the plain CPU kernels to the last digits", "[cuda]") {
+  const Device device = cuda_device();
+  int compared = 0;
+  for (const OpCase& op_case : op_cases()) {
+    INFO(op_case.name);
+    const EmulatorSettings settings({});
+    try_case([&] {
+      const std::vector<Tensor> inputs = make_inputs(op_case, DType::f64, 1, device);
+      Result actual;
+      try {
+        actual = run(op_case, inputs);
+      } catch (const UserError& error) {
+        CHECK_THAT(error.what(), Catch::Contains("has no f64 kernel on cuda"));
+        return;
+      }
+      check_close(actual, exact_result(op_case, inputs, DType::f64), 1e-12);
+      ++compared;
+    });
+  }
+  CHECK(compared > 100);
 }
 
 TEST_CASE("cuda op cases: the same bits in whatever order threads and blocks run", "[cuda]") {

@@ -31,11 +31,21 @@ TEST_CASE("kernel slots: the list has every one that a header declares", "[cuda]
   CHECK(distinct.size() == static_cast<std::size_t>(declared));
 }
 
-TEST_CASE("cuda: every kernel that the CPU has, but in f64", "[cuda]") {
+TEST_CASE("cuda: every kernel that the CPU has, but for some in f64", "[cuda]") {
+  const std::set<std::string> not_in_f64 = {"attention",
+                                            "attention_backward",
+                                            "conv2d",
+                                            "conv2d_backward_input",
+                                            "conv2d_backward_weight",
+                                            "adam",
+                                            "sgd",
+                                            "square_sum",
+                                            "scale_in_place"};
   const std::set<KernelName> there = cuda_kernels();
   for (const KernelName& kernel : cpu_kernels()) {
     INFO(kernel.op << " in " << to_string(kernel.dtype));
-    if (kernel.dtype != DType::f64) CHECK(there.contains(kernel));
+    const bool expected = kernel.dtype != DType::f64 || !not_in_f64.contains(kernel.op);
+    CHECK(there.contains(kernel) == expected);
   }
 }
 

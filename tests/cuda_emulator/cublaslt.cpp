@@ -15,8 +15,10 @@ using namespace reprise::emulator;
 
 namespace {
 
+std::size_t size_of(cudaDataType type) { return type == CUDA_R_64F ? 8 : type == CUDA_R_32F ? 4 : 2; }
+
 struct Operation {
-  cublasComputeType_t compute;
+  bool in_f64;
   cublasOperation_t first = CUBLAS_OP_N, second = CUBLAS_OP_N;
   cublasLtEpilogue_t epilogue = CUBLASLT_EPILOGUE_DEFAULT;
   const void* bias = nullptr;
@@ -28,7 +30,7 @@ struct Layout {
   std::int64_t stride = 0;
 
   std::int64_t elements() const { return (batch - 1) * stride + (columns - 1) * leading + rows; }
-  std::size_t bytes() const { return static_cast<std::size_t>(elements()) * (type == CUDA_R_32F ? 4 : 2); }
+  std::size_t bytes() const { return static_cast<std::size_t>(elements()) * size_of(type); }
 };
 struct Preference {
   std::size_t workspace = 0;
@@ -39,18 +41,22 @@ Operation& of(cublasLtMatmulDesc_t desc) { return *reinterpret_cast<Operation*>(
 Layout& of(cublasLtMatrixLayout_t layout) { return *reinterpret_cast<Layout*>(layout); }
 Preference& of(cublasLtMatmulPreference_t preference) { return *reinterpret_cast<Preference*>(preference); }
 
-float load(const void* data, cudaDataType type, std::int64_t i) {
-  if (type == CUDA_R_16BF) return __bfloat162float(static_cast<const __nv_bfloat16*>(data)[i]);
-  if (type == CUDA_R_16F) return __half2float(static_cast<const __half*>(data)[i]);
-  return static_cast<const float*>(data)[i];
-}
-void store(void* data, cudaDataType type, std::int64_t i, float x) {
+double load(const void* data, cudaDataType type, std::int64_t i) {
+  if (type == CUDA_R_64F) return static_cast<const double*>(data)[i];
   if (type == CUDA_R_16BF)
-    static_cast<__nv_bfloat16*>(data)[i] = __float2bfloat16_rn(x);
+    return static_cast<double>(__bfloat162float(static_cast<const __nv_bfloat16*>(data)[i]));
+  if (type == CUDA_R_16F) return static_cast<double>(__half2float(static_cast<const __half*>(data)[i]));
+  return static_cast<double>(static_cast<const float*>(data)[i]);
+}
+void store(void* data, cudaDataType type, std::int64_t i, double x) {
+  if (type == CUDA_R_64F)
+    static_cast<double*>(data)[i] = x;
+  else if (type == CUDA_R_16BF)
+    static_cast<__nv_bfloat16*>(data)[i] = __float2bfloat16_rn(static_cast<float>(x));
   else if (type == CUDA_R_16F)
-    static_cast<__half*>(data)[i] = __float2half_rn(x);
+    static_cast<__half*>(data)[i] = __float2half_rn(static_cast<float>(x));
   else
-    static_cast<float*>(data)[i] = x;
+    static_cast<float*>(data)[i] = static_cast<float>(x);
 }
 
 // Is this a product of the first and second as they are read?
@@ -62,7 +68,11 @@ bool fits(const Operation& operation, const Layout& first, const Layout& second,
   if (first.batch != result.batch || second.batch != result.batch) return false;
   for (const Layout& layout : {first, second, result})
     if (layout.leading < layout.rows) return false;
-  return first.type == second.type && (result.type == first.type || result.type == CUDA_R_32F);
+  if (operation.in_f64)
+    return first.type == CUDA_R_64F && second.type == CUDA_R_64F && result.type == CUDA_R_64F &&
+           operation.epilogue == CUBLASLT_EPILOGUE_DEFAULT;
+  return first.type != CUDA_R_64F && first.type == second.type &&
+         (result.type == first.type || result.type == CUDA_R_32F);
 }
 
 }  // namespace
@@ -80,10 +90,11 @@ cublasStatus_t cublasLtCreate(cublasLtHandle_t* handle) {
 
 cublasStatus_t cublasLtMatmulDescCreate(cublasLtMatmulDesc_t* desc, cublasComputeType_t compute,
                                         cudaDataType_t scale) {
-  if (scale != CUDA_R_32F) return CUBLAS_STATUS_NOT_SUPPORTED;
-  if (compute != CUBLAS_COMPUTE_32F && compute != CUBLAS_COMPUTE_32F_FAST_TF32)
+  const bool in_f64 = compute == CUBLAS_COMPUTE_64F;
+  if (scale != (in_f64 ? CUDA_R_64F : CUDA_R_32F)) return CUBLAS_STATUS_NOT_SUPPORTED;
+  if (!in_f64 && compute != CUBLAS_COMPUTE_32F && compute != CUBLAS_COMPUTE_32F_FAST_TF32)
     return CUBLAS_STATUS_NOT_SUPPORTED;
-  *desc = reinterpret_cast<cublasLtMatmulDesc_t>(new Operation{compute});
+  *desc = reinterpret_cast<cublasLtMatmulDesc_t>(new Operation{in_f64});
   return CUBLAS_STATUS_SUCCESS;
 }
 cublasStatus_t cublasLtMatmulDescSetAttribute(cublasLtMatmulDesc_t desc,
@@ -173,9 +184,10 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t, cublasLtMatmulDesc_t desc, const
   const Operation operation = of(desc);
   const Layout first = of(a_layout), second = of(b_layout), result = of(d_layout);
   if (!fits(operation, first, second, result) || c != d) return CUBLAS_STATUS_INVALID_VALUE;
-  const float scale = *static_cast<const float*>(alpha), kept = *static_cast<const float*>(beta);
+  const cudaDataType numbers = operation.in_f64 ? CUDA_R_64F : CUDA_R_32F;
+  const double scale = load(alpha, numbers, 0), kept = load(beta, numbers, 0);
   const bool biased = operation.epilogue == CUBLASLT_EPILOGUE_BIAS;
-  const std::size_t element = result.type == CUDA_R_32F ? 4 : 2;
+  const std::size_t element = size_of(result.type);
   DeviceMemory& memory = device_memory();
   if (!memory.contains(a, first.bytes()) || !memory.contains(b, second.bytes()) ||
       !memory.contains(d, result.bytes()) ||
@@ -192,7 +204,7 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t, cublasLtMatmulDesc_t desc, const
     if (workspace_bytes > 0) std::memset(workspace, 0, workspace_bytes);  // it is the library's to write
     const bool t1 = operation.first == CUBLAS_OP_T, t2 = operation.second == CUBLAS_OP_T;
     const std::int64_t inner = t1 ? first.rows : first.columns;
-    std::vector<float> column(static_cast<std::size_t>(inner));
+    std::vector<double> column(static_cast<std::size_t>(inner));
     for (std::int64_t i = 0; i < result.batch; ++i)
       for (std::int64_t n = 0; n < result.columns; ++n) {
         for (std::int64_t k = 0; k < inner; ++k)
@@ -202,10 +214,9 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t, cublasLtMatmulDesc_t desc, const
           double sum = 0;
           for (std::int64_t k = 0; k < inner; ++k)
             sum +=
-                static_cast<double>(load(
-                    a, first.type, i * first.stride + (t1 ? k + m * first.leading : m + k * first.leading))) *
-                static_cast<double>(column[static_cast<std::size_t>(k)]);
-          float value = scale * static_cast<float>(sum);
+                load(a, first.type, i * first.stride + (t1 ? k + m * first.leading : m + k * first.leading)) *
+                column[static_cast<std::size_t>(k)];
+          double value = scale * (operation.in_f64 ? sum : static_cast<double>(static_cast<float>(sum)));
           if (biased) value += load(operation.bias, result.type, m);
           const std::int64_t at = i * result.stride + m + n * result.leading;
           if (kept != 0) value += kept * load(d, result.type, at);
