@@ -7,7 +7,6 @@
 #include <atomic>
 #include <cerrno>
 #include <cstring>
-#include <new>
 #include <utility>
 
 #include "reprise/core/error.h"
@@ -71,23 +70,38 @@ std::string write_file(const void* data, std::size_t bytes) {
   return path;
 }
 
-std::unique_ptr<std::byte[]> host_buffer(std::size_t bytes) {
-  std::unique_ptr<std::byte[]> buffer(new (std::nothrow) std::byte[bytes]);
-  if (!buffer)
-    throw OutOfMemory(fmt::format("out of host memory: an offloaded copy asked for {} bytes", bytes));
-  return buffer;
-}
+// Host memory of a device's services.
+class HostBuffer {
+ public:
+  HostBuffer(std::size_t bytes, DeviceServices& device)
+      : device_(device), data_(device.allocate_host(bytes)), bytes_(bytes) {}
+  ~HostBuffer() {
+    if (data_) device_.release_host(data_, bytes_);
+  }
+  HostBuffer(const HostBuffer&) = delete;
+  HostBuffer& operator=(const HostBuffer&) = delete;
+  void* data() const { return data_; }
+  void* take() { return std::exchange(data_, nullptr); }
+
+ private:
+  DeviceServices& device_;
+  void* data_;
+  std::size_t bytes_;
+};
 
 }  // namespace
 
 OffloadedCopy::OffloadedCopy(const void* data, std::size_t bytes, Device device)
-    : bytes_(bytes), present_(true) {
+    : device_(device), bytes_(bytes), present_(true) {
   if (data) {
-    data_ = host_buffer(bytes);
-    services(device).copy(data_.get(), data, bytes);
-    if (!folder.empty()) {
-      file_ = write_file(data_.get(), bytes);
-      data_.reset();
+    DeviceServices& backend = services(device);
+    HostBuffer buffer(bytes, backend);
+    backend.copy_out(buffer.data(), data, bytes);
+    if (folder.empty()) {
+      host_ = buffer.take();
+    } else {
+      backend.synchronize();
+      file_ = write_file(buffer.data(), bytes);
     }
   }
   const std::size_t now = live_bytes += bytes;
@@ -101,7 +115,8 @@ OffloadedCopy::OffloadedCopy(OffloadedCopy&& other) noexcept { *this = std::move
 OffloadedCopy& OffloadedCopy::operator=(OffloadedCopy&& other) noexcept {
   if (this == &other) return *this;
   reset();
-  data_ = std::move(other.data_);
+  device_ = other.device_;
+  host_ = std::exchange(other.host_, nullptr);
   file_ = std::exchange(other.file_, {});
   bytes_ = std::exchange(other.bytes_, 0);
   present_ = std::exchange(other.present_, false);
@@ -111,18 +126,20 @@ OffloadedCopy& OffloadedCopy::operator=(OffloadedCopy&& other) noexcept {
 void OffloadedCopy::reset() noexcept {
   if (present_) live_bytes -= bytes_;
   if (!file_.empty()) ::unlink(file_.c_str());
-  data_.reset();
+  if (host_) services(device_).release_host(std::exchange(host_, nullptr), bytes_);
   file_.clear();
   bytes_ = 0;
   present_ = false;
 }
 
-void OffloadedCopy::copy_to(void* data, Device device) const {
+void OffloadedCopy::copy_to(void* data) const {
   if (!data) return;
-  if (file_.empty()) return services(device).copy(data, data_.get(), bytes_);
-  const std::unique_ptr<std::byte[]> buffer = host_buffer(bytes_);
-  File(file_, O_RDONLY | O_CLOEXEC).read(buffer.get(), bytes_);
-  services(device).copy(data, buffer.get(), bytes_);
+  DeviceServices& backend = services(device_);
+  if (file_.empty()) return backend.copy_in(data, host_, bytes_);
+  const HostBuffer buffer(bytes_, backend);
+  backend.synchronize();  // an earlier copy may still run in this memory
+  File(file_, O_RDONLY | O_CLOEXEC).read(buffer.data(), bytes_);
+  backend.copy_in(data, buffer.data(), bytes_);
 }
 
 OffloadToFolder::OffloadToFolder(std::string path) : previous_(std::exchange(folder, std::move(path))) {

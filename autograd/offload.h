@@ -1,8 +1,10 @@
 #pragma once
 // The copy of a dropped value's bytes outside its device: in host memory, or in a file. Counted by its own meter, not the
 // device's.
+//
+// Copies to and from host memory run beside the device's work (DeviceServices::copy_out, copy_in) and are not waited for; a
+// file is written and read by the host, which waits.
 #include <cstddef>
-#include <memory>
 #include <string>
 
 #include "reprise/core/device.h"
@@ -13,17 +15,18 @@ namespace reprise {
 class OffloadedCopy {
  public:
   OffloadedCopy() = default;
-  // Of bytes on `device`; throws OutOfMemory, or FileError: the disk is full.
+  // Of bytes on `device`, which nobody may write any more; throws OutOfMemory, or FileError: the disk is full.
   OffloadedCopy(const void* data, std::size_t bytes, Device device);
   OffloadedCopy(OffloadedCopy&& other) noexcept;
   OffloadedCopy& operator=(OffloadedCopy&& other) noexcept;
   ~OffloadedCopy() { reset(); }
   void reset() noexcept;
   explicit operator bool() const { return present_; }
-  void copy_to(void* data, Device device) const;  // throws FileError: the file is gone, or not whole
+  void copy_to(void* data) const;  // on the same device; throws FileError: the file is gone, or not whole
 
  private:
-  std::unique_ptr<std::byte[]> data_;
+  Device device_;
+  void* host_ = nullptr;  // from the device's services
   std::string file_;
   std::size_t bytes_ = 0;
   bool present_ = false;

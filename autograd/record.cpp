@@ -79,9 +79,13 @@ void run_forward(const Op& op, std::span<const ConstView> in, std::span<const Vi
   const auto bytes = workspace
                          ? std::span<std::byte>(static_cast<std::byte*>(workspace->data), workspace->bytes)
                          : std::span<std::byte>();
-  if (!op_timer) return op.forward(in, out, bytes);
-  const auto start = std::chrono::steady_clock::now();
-  op.forward(in, out, bytes);
+  const auto start = op_timer ? std::chrono::steady_clock::now() : std::chrono::steady_clock::time_point();
+  try {
+    op.forward(in, out, bytes);
+  } catch (const DeviceError& error) {
+    throw DeviceError(fmt::format("{} (in {})", error.what(), op.name()));
+  }
+  if (!op_timer) return;
   op_timer->ran(op, in, out, std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
 }
 

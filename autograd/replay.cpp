@@ -9,9 +9,8 @@
 namespace reprise {
 
 void TapeState::fetch(Index s) {
-  const Device device = slot(s).device;
-  const Ref<Storage> storage = allocate(slot(s).bytes, device, memory::Tag::replay);
-  slot(s).host.copy_to(storage->data, storage->device);
+  const Ref<Storage> storage = allocate(slot(s).bytes, slot(s).device, memory::Tag::replay);
+  slot(s).host.copy_to(storage->data);
   bind(s, storage);
   slot(s).strong = storage;
   notify(Event::fetch, slot(s).maker);

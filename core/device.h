@@ -37,6 +37,17 @@ struct DeviceServices {
   // that is not enough. (By at most 16 MiB it may pass: blocks are rounded up, and the limit on live bytes is exact.)
   virtual void set_limit(std::size_t) {}
   virtual void copy(void* to, const void* from, std::size_t bytes) = 0;
+
+  // Copies that leave the device for a while and come back, beside its other work. `allocate_host` gives memory of the host
+  // that the device copies from and to by itself (page-locked on CUDA), or throws OutOfMemory. `copy_out` copies what the
+  // work asked for until then leaves in `data`, which may be read and released from here on but not be written; work asked
+  // for after `copy_in` finds the bytes. Host memory may be released at once, but read and written only after `synchronize`.
+  virtual void* allocate_host(std::size_t bytes) = 0;
+  virtual void release_host(void* host, std::size_t bytes) noexcept = 0;
+  virtual void copy_out(void* host, const void* data, std::size_t bytes) = 0;
+  virtual void copy_in(void* data, const void* host, std::size_t bytes) = 0;
+
+  // Returns when all work and all copies asked for are done.
   virtual void synchronize() = 0;
 };
 

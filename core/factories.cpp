@@ -28,9 +28,7 @@ Tensor make(const Shape& shape, const TensorOptions& options, Write&& write) {
     } else {
       std::vector<std::byte> host(result.bytes());
       write(host.data());
-      DeviceServices& backend = services(options.device);
-      backend.copy(result.impl()->data(), host.data(), host.size());
-      backend.synchronize();
+      services(options.device).copy(result.impl()->data(), host.data(), host.size());
     }
   }
   if (options.requires_grad) result.set_requires_grad(true);

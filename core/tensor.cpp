@@ -42,9 +42,7 @@ const std::byte* host_bytes(const Tensor& tensor, std::vector<std::byte>& copy) 
   const TensorImpl& impl = readable_impl(tensor);
   if (impl.info.device.kind == Device::CPU) return impl.data();
   copy.resize(impl.info.bytes());
-  DeviceServices& backend = services(impl.info.device);
-  if (!copy.empty()) backend.copy(copy.data(), impl.data(), copy.size());
-  backend.synchronize();
+  if (!copy.empty()) services(impl.info.device).copy(copy.data(), impl.data(), copy.size());
   return copy.data();
 }
 

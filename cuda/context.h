@@ -8,12 +8,16 @@ namespace reprise::cuda {
 
 struct Context {
   int index = 0;
-  cudaStream_t stream = nullptr;  // all kernels and copies, in the order in which they were asked for
+  // Kernels and copies, in the order in which they were asked for; copies beside them have their own (services.cpp).
+  cudaStream_t stream = nullptr;
   cudaMemPool_t pool = nullptr;
-  // Every launch is waited for, so that an error belongs to the kernel that caused it: for looking for faults, when the
-  // environment variable REPRISE_CUDA_SYNCHRONIZE is 1.
+  // Every launch, product, cuDNN graph and copy is waited for, so that an error belongs to what caused it: for looking for
+  // faults, when the environment variable REPRISE_CUDA_SYNCHRONIZE is 1.
   bool synchronize_launches = false;
 };
+
+// In that mode waits for the stream: DeviceError with what has just been asked for.
+void finish(const Context& context, const char* what);
 
 // The context of a device, made at its first use, and the calling thread's current device from here on. UserError for a
 // device that cannot be used.

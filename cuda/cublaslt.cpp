@@ -74,6 +74,7 @@ class Plan {
     check(cublasLtMatmul(handle, operation_, alpha, b, first_, a, second_, beta, y, result_, y, result_,
                          &algorithm_, workspace.data(), workspace_, context.stream),
           "cublasLtMatmul");
+    finish(context, "cublasLtMatmul");
   }
 
  private:

@@ -75,6 +75,7 @@ void run_graph(const CudnnGraph& graph, Device device, std::span<const std::int6
   if (!result.plan || result.plan->workspace > workspace.size())
     throw InternalError("a cuDNN graph is run without a plan, or in less workspace than planned");
   result.plan->run(plans().device(context).handle, ids, data, workspace);
+  finish(context, "cudnnBackendExecute");
 }
 
 }  // namespace reprise::cuda

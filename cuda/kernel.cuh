@@ -41,7 +41,7 @@ void launch(const char* name, const Context& context, std::int64_t grid, unsigne
   config.stream = context.stream;
   check(cudaLaunchKernelEx(&config, kernel, static_cast<Parameters>(arguments)...), name);
 #endif
-  if (context.synchronize_launches) check(cudaStreamSynchronize(context.stream), name);
+  finish(context, name);
 }
 
 inline std::int64_t divide_up(std::int64_t n, std::int64_t unit) { return (n + unit - 1) / unit; }

@@ -28,6 +28,10 @@ Function emulator_function(const char* name) {
   return reinterpret_cast<Function>(function);
 }
 
+void synchronize_launches(bool on) {
+  emulator_function<void (*)(bool)>("reprise_emulator_synchronize_launches")(on);
+}
+
 void configure(emulator::Settings settings) {
   if (!on_real_gpu()) emulator_function<emulator::Configure>("reprise_emulator_configure")(&settings);
 }
@@ -44,6 +48,9 @@ Device cuda_device() { return Device::cuda(0); }
 EmulatorSettings::EmulatorSettings(emulator::Settings settings) { configure(settings); }
 EmulatorSettings::~EmulatorSettings() { configure({}); }
 
+SynchronizedLaunches::SynchronizedLaunches() { synchronize_launches(true); }
+SynchronizedLaunches::~SynchronizedLaunches() { synchronize_launches(false); }
+
 emulator::Statistics emulator_statistics() {
   return emulator_function<emulator::ReadStatistics>("reprise_emulator_statistics")();
 }
@@ -53,6 +60,9 @@ std::string emulator_last_fault() {
 
 int run_planted(const char* name, float* y) {
   return emulator_function<int (*)(const char*, float*)>("reprise_emulator_planted")(name, y);
+}
+int run_planted_copies(const char* name, float* y) {
+  return emulator_function<int (*)(const char*, float*)>("reprise_emulator_planted_copies")(name, y);
 }
 int run_planted_product(bool swapped, const float* a, const float* b, float* y) {
   return emulator_function<int (*)(bool, const float*, const float*, float*)>(

@@ -23,8 +23,19 @@ class EmulatorSettings {
 emulator::Statistics emulator_statistics();
 std::string emulator_last_fault();
 
+// While it lives, cuda:0 waits for everything that is asked of it, as with REPRISE_CUDA_SYNCHRONIZE=1.
+class SynchronizedLaunches {
+ public:
+  SynchronizedLaunches();
+  ~SynchronizedLaunches();
+  SynchronizedLaunches(const SynchronizedLaunches&) = delete;
+  SynchronizedLaunches& operator=(const SynchronizedLaunches&) = delete;
+};
+
 // Runs a small kernel of tests/cuda_emulator/planted.cu; y: 256 numbers. 0: no error.
 int run_planted(const char* name, float* y);
+// Copies beside the work of kernels, without what `name` says (planted.cu); y: 256 numbers. 0: no error.
+int run_planted_copies(const char* name, float* y);
 // y [16, 32] = a [16, 8] b [8, 32] by cuBLASLt, told of its operands' leading dimensions, or of the other's. 0: no error.
 int run_planted_product(bool swapped, const float* a, const float* b, float* y);
 // Bytes of workspace of cuDNN's plan for a small convolution (tests/cuda_emulator/planned.cpp); -1: refused.

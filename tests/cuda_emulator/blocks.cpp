@@ -300,9 +300,9 @@ cudaError_t run_kernel(const char* name, const Launch& asked, const std::functio
   return fault_text.starts_with("touches") ? cudaErrorIllegalAddress : cudaErrorLaunchFailure;
 }
 
-std::int64_t launches = 0;
-
 }  // namespace
+
+std::int64_t launches = 0;
 
 void give_up_kernel(const std::string& what) {
   fail(what);
@@ -329,10 +329,14 @@ std::uint64_t synchronize_warp(WarpOp op, unsigned mask, std::uint64_t value, in
   return running->value;
 }
 
-bool is_device_pointer(const void* data) { return device_memory().has_address(data); }
+bool is_device_pointer(const void* data, cudaStream_t stream) {
+  return device_memory().has_address(data) &&
+         device_memory().device_of(data).value_or(device_of(stream)) == device_of(stream);
+}
 
 cudaError_t launch(const char* name, const Launch& asked, std::function<void()> body) {
   if (sticky_error() != cudaSuccess) return sticky_error();
+  if (device_of(asked.stream) != current_device()) return cudaErrorInvalidResourceHandle;
   const dim3 grid = asked.grid, block = asked.block;
   const std::uint64_t threads = std::uint64_t{block.x} * block.y * block.z;
   if (grid.x == 0 || grid.y == 0 || grid.z == 0 || grid.x > 0x7fffffffU || grid.y > 65535 || grid.z > 65535 ||
@@ -340,15 +344,10 @@ cudaError_t launch(const char* name, const Launch& asked, std::function<void()> 
     return cudaErrorInvalidConfiguration;
   if (asked.shared_bytes > kMaxSharedBytes) return cudaErrorInvalidValue;
   ++launches;
-  submit(asked.stream, [=, body = std::move(body)] { return run_kernel(name, asked, body); });
+  submit(asked.stream, [=, body = std::move(body)] {
+    return is_to_fail(name) ? cudaErrorLaunchFailure : run_kernel(name, asked, body);
+  });
   return sticky_error();
 }
 
 }  // namespace reprise::emulator
-
-extern "C" reprise::emulator::Statistics reprise_emulator_statistics() {
-  using reprise::emulator::device_memory;
-  return {reprise::emulator::launches, static_cast<std::int64_t>(device_memory().live()),
-          static_cast<std::int64_t>(device_memory().peak()), reprise::emulator::cudnn_plans,
-          reprise::emulator::cudnn_runs};
-}

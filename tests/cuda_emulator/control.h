@@ -8,19 +8,26 @@ namespace reprise::emulator {
 enum class Schedule { forward, reverse, random };
 
 struct Settings {
-  // The order in which blocks, and the threads of a block, get their turn.
+  // The order in which blocks, the threads of a block, and streams get their turn (streams.h).
   Schedule schedule = Schedule::forward;
   std::uint64_t seed = 1;  // of the random one
   // Work waits in its stream until the host synchronizes, so that a missing synchronization shows.
   bool lazy = true;
   // Device memory can be touched by kernels and copies only, so that a host access ends the process.
   bool host_locked_out = false;
+  // A kernel of this name, or "cublasLtMatmul", fails when it runs. The name outlives the settings.
+  const char* failing_kernel = nullptr;
+  // Page-locked memory of the host that there is.
+  std::int64_t most_page_locked_bytes = INT64_MAX;
 };
 
 struct Statistics {
   std::int64_t launches = 0;
   std::int64_t live_bytes = 0, peak_bytes = 0;
   std::int64_t cudnn_plans = 0, cudnn_runs = 0;  // execution plans made, or refused; graphs executed
+  std::int64_t page_locked_allocations = 0, page_locked_bytes = 0;
+  std::int64_t synchronizations = 0;  // the host waited for a stream
+  std::int64_t waiting_work = 0;      // entries in streams that are not done
 };
 
 // Exported by the plugin under these names.

@@ -188,7 +188,7 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t, cublasLtMatmulDesc_t desc, const
   const double scale = load(alpha, numbers, 0), kept = load(beta, numbers, 0);
   const bool biased = operation.epilogue == CUBLASLT_EPILOGUE_BIAS;
   const std::size_t element = size_of(result.type);
-  DeviceMemory& memory = device_memory();
+  const GuardedMemory& memory = device_memory();
   if (!memory.contains(a, first.bytes()) || !memory.contains(b, second.bytes()) ||
       !memory.contains(d, result.bytes()) ||
       (biased && !memory.contains(operation.bias, static_cast<std::size_t>(result.rows) * element)))
@@ -201,6 +201,7 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t, cublasLtMatmulDesc_t desc, const
       return CUBLAS_STATUS_INVALID_VALUE;
 
   submit(stream, [=] {
+    if (is_to_fail("cublasLtMatmul")) return cudaErrorLaunchFailure;
     if (workspace_bytes > 0) std::memset(workspace, 0, workspace_bytes);  // it is the library's to write
     const bool t1 = operation.first == CUBLAS_OP_T, t2 = operation.second == CUBLAS_OP_T;
     const std::int64_t inner = t1 ? first.rows : first.columns;

@@ -45,13 +45,15 @@ struct Launch {
   cudaStream_t stream = nullptr;
 };
 
-// False for a pointer argument to memory of the host.
-bool is_device_pointer(const void* data);
+// False for a pointer argument to memory of the host, or of another device than the stream's.
+bool is_device_pointer(const void* data, cudaStream_t stream);
 template <class T>
-bool is_valid_argument(const T& argument) {
-  if constexpr (std::is_pointer_v<T>) return !argument || is_device_pointer(argument);
+bool is_valid_argument(const T& argument, cudaStream_t stream) {
+  if constexpr (std::is_pointer_v<T>) return !argument || is_device_pointer(argument, stream);
   return true;
 }
+
+extern std::int64_t launches;
 
 // Queues the kernel, or answers as CUDA does where the launch cannot be.
 cudaError_t launch(const char* name, const Launch& asked, std::function<void()> body);
@@ -59,7 +61,7 @@ cudaError_t launch(const char* name, const Launch& asked, std::function<void()> 
 template <class... Parameters, class... Arguments>
 cudaError_t launch_kernel(const char* name, const Launch& asked, void (*kernel)(Parameters...),
                           const Arguments&... arguments) {
-  if (!(is_valid_argument<Parameters>(arguments) && ...)) return cudaErrorIllegalAddress;
+  if (!(is_valid_argument<Parameters>(arguments, asked.stream) && ...)) return cudaErrorIllegalAddress;
   return launch(name, asked,
                 [kernel, values = std::tuple<Parameters...>(arguments...)] { std::apply(kernel, values); });
 }

@@ -181,3 +181,66 @@ extern "C" int reprise_emulator_planted(const char* name, float* y) {
   }
   return 0;
 }
+
+// Doubles 0, 1, ..., 255, copies the result out beside the work that follows, reads it back and doubles it again, as the
+// services do, but without what `name` says; an error of CUDA, or 0.
+extern "C" int reprise_emulator_planted_copies(const char* name, float* y) {
+  using namespace reprise;
+  using namespace reprise::cuda;
+  const std::string_view planted = name;
+  const Context& context = use(Device::cuda(0));
+  DeviceServices& device = services(0);
+  static cudaStream_t copies = nullptr;
+  static cudaEvent_t reached = nullptr;
+  if (!copies) {
+    check(cudaStreamCreateWithFlags(&copies, cudaStreamNonBlocking), "cudaStreamCreateWithFlags");
+    check(cudaEventCreateWithFlags(&reached, cudaEventDisableTiming), "cudaEventCreateWithFlags");
+  }
+  const auto wait_for = [&](cudaStream_t first, cudaStream_t second) {
+    check(cudaEventRecord(reached, first), "cudaEventRecord");
+    check(cudaStreamWaitEvent(second, reached, 0), "cudaStreamWaitEvent");
+  };
+  float numbers[kCount];
+  for (int i = 0; i < kCount; ++i) numbers[i] = static_cast<float>(i);
+  const auto room = [&] { return static_cast<float*>(device.allocate(sizeof numbers)); };
+  float *x = room(), *doubled = room(), *other = room();
+  void* host = nullptr;
+  try {
+    check(cudaHostAlloc(&host, sizeof numbers, cudaHostAllocDefault), "cudaHostAlloc");
+    device.copy(x, numbers, sizeof numbers);
+    launch("twice", context, 1, kCount, 0, twice, kCount - 1, x, doubled);
+    if (planted != "out too early") wait_for(context.stream, copies);
+    check(cudaMemcpyAsync(host, doubled, sizeof numbers, cudaMemcpyDeviceToHost, copies), "cudaMemcpyAsync");
+    if (planted == "host memory read too early") {
+      std::memcpy(y, host, sizeof numbers);
+      return 0;
+    }
+    if (planted == "host memory given back too early") {
+      check(cudaFreeHost(host), "cudaFreeHost");
+      check(cudaStreamSynchronize(copies), "cudaStreamSynchronize");
+    }
+    launch("twice again", context, 1, kCount, 0, twice, kCount - 1, doubled, other);
+    if (planted == "released too early") {
+      check(cudaFreeAsync(doubled, context.stream), "cudaFreeAsync");
+    } else {
+      if (planted != "released while it is read") wait_for(context.stream, copies);
+      check(cudaFreeAsync(doubled, copies), "cudaFreeAsync");
+    }
+    float *back = room(), *again = room();
+    wait_for(context.stream, copies);
+    check(cudaMemcpyAsync(back, host, sizeof numbers, cudaMemcpyHostToDevice, copies), "cudaMemcpyAsync");
+    if (planted != "read back too early") wait_for(copies, context.stream);
+    launch("twice of what came back", context, 1, kCount, 0, twice, kCount - 1, back, again);
+    device.copy(y, again, sizeof numbers);
+    device.synchronize();
+  } catch (const DeviceError&) {
+    return 1;
+  }
+  return 0;
+}
+
+// What REPRISE_CUDA_SYNCHRONIZE says when the process begins, for tests that cannot begin a process.
+extern "C" void reprise_emulator_synchronize_launches(bool on) {
+  using namespace reprise;
+  cuda::use(Device::cuda(0)).synchronize_launches = on;
+}
