@@ -9,8 +9,8 @@ namespace reprise::cli {
 std::string to_csv(const std::vector<FrontierPoint>& points) {
   std::string text = "planner,budget_bytes,peak_bytes,activations,replays,extra_flops,time\n";
   for (const FrontierPoint& p : points)
-    text += fmt::format("{},{},{},{:.4f},{},{:.4f},{:.4f}\n", p.planner, p.budget, p.peak_bytes,
-                        p.activations, p.replays, p.extra_flops, p.time);
+    text += fmt::format("{},{},{},{:.4f},{},{},{:.4f}\n", p.planner, p.budget, p.peak_bytes, p.activations,
+                        p.replays, p.extra_flops ? fmt::format("{:.4f}", *p.extra_flops) : "", p.time);
   return text;
 }
 

@@ -2,6 +2,7 @@
 // Time against memory for all planners, as a table and as a picture.
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -11,10 +12,10 @@ struct FrontierPoint {
   std::string planner;
   std::size_t budget = 0;
   std::size_t peak_bytes = 0;
-  double activations = 0;    // share of those without checkpointing
-  std::int64_t replays = 0;  // nodes run again
-  double extra_flops = 0;    // share of the forward pass's
-  double time = 0;           // of a step without checkpointing's
+  double activations = 0;             // share of those without checkpointing
+  std::int64_t replays = 0;           // nodes run again
+  std::optional<double> extra_flops;  // share of the forward pass's; nobody counts those of online eviction
+  double time = 0;                    // of a step without checkpointing's
 };
 
 // One line a point under a line of names.

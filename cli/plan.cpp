@@ -176,7 +176,8 @@ int sweep(const PlanCommandOptions& options, const ModelInput& input, std::int64
     if (const auto measured = stopwatch->time({.online_budget = budget})) {
       const StepFigures& figures = measured->second;
       const std::size_t peak = traced.base + figures.peak_activation_bytes();
-      points.push_back({"dtr", budget, peak, share(peak), figures.replayed_nodes, 0, measured->first});
+      points.push_back(
+          {"dtr", budget, peak, share(peak), figures.replayed_nodes, std::nullopt, measured->first});
     }
   }
   replace_file(options.sweep + ".csv", to_csv(points));
