@@ -59,7 +59,7 @@ class File {
 
 std::string write_file(const void* data, std::size_t bytes) {
   static std::atomic<std::uint64_t> next{0};
-  const std::string path = fmt::format("{}/reprise-{}-{}.offloaded", folder, ::getpid(), next++);
+  std::string path = fmt::format("{}/reprise-{}-{}.offloaded", folder, ::getpid(), next++);
   File file(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC);
   try {
     file.write(data, bytes);

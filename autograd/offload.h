@@ -37,7 +37,7 @@ class OffloadedCopy {
 // backward, which may be called again.
 class [[nodiscard]] OffloadToFolder {
  public:
-  explicit OffloadToFolder(std::string folder);
+  explicit OffloadToFolder(std::string path);
   ~OffloadToFolder();
   OffloadToFolder(const OffloadToFolder&) = delete;
   OffloadToFolder& operator=(const OffloadToFolder&) = delete;
