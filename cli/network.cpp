@@ -87,19 +87,17 @@ nn::Model make_network(const std::string& model, const ModelShape& shape, const 
 
 Device parse_device(const std::string& name) {
   constexpr std::string_view kCuda = "cuda:";
+  const std::string full = name == "cuda" ? "cuda:0" : name;
   Device device = Device::cpu();
-  if (name == "cuda") {
-    device = Device::cuda(0);
-  } else if (name.starts_with(kCuda)) {
-    const char *first = name.data() + kCuda.size(), *last = name.data() + name.size();
+  bool known = name == "cpu";
+  if (full.starts_with(kCuda)) {
+    const char *first = full.data() + kCuda.size(), *last = full.data() + full.size();
     int index = 0;
     const auto [end, error] = std::from_chars(first, last, index);
-    if (error != std::errc() || end != last || index < 0)
-      throw UsageError(fmt::format("--device: '{}' is not cpu, cuda or cuda:N", name));
+    known = error == std::errc() && end == last && index >= 0;
     device = Device::cuda(index);
-  } else if (name != "cpu") {
-    throw UsageError(fmt::format("--device: '{}' is not cpu, cuda or cuda:N", name));
   }
+  if (!known) throw UsageError(fmt::format("--device: '{}' is not cpu, cuda or cuda:N", name));
   services(device);
   return device;
 }

@@ -9,9 +9,10 @@
 
 namespace reprise::cuda {
 
-// In f32, or in f64 on f64, without a bias then: y[i] = op(a[i]) op(b[i]) + bias: row-major matrices, op(a) [m, k], op(b) [k, n], y [m, n]; bias [n], optional, is added to
-// each row; `accumulate`: y is added to. a and b have dtype `in`, y and bias `out`. `a_stride`, `b_stride`: elements from one matrix to the next, 0: the
-// same for all of the batch.
+// y[i] = op(a[i]) op(b[i]) + bias: row-major matrices, op(a) [m, k], op(b) [k, n], y [m, n]; bias [n], optional, is added to
+// each row; with `accumulate` the product is added to y. a and b have dtype `in`, y and bias `out`; sums are in f32, or in f64
+// where a and b are f64, for which there is no bias. `a_stride`, `b_stride`: elements from one matrix to the next, 0: the same
+// for all of the batch.
 struct Product {
   DType in = DType::f32, out = DType::f32;
   bool transpose_a = false, transpose_b = false, bias = false, accumulate = false;
