@@ -1,5 +1,5 @@
-// Convolution by oneDNN. A 1x1 convolution is a product of the weight with each pixel; what oneDNN has nothing fast
-// for goes to the plain loops.
+// Convolution. A 1x1 convolution is a product of the weight with each pixel, a 3x3 one of stride 1 goes to Winograd's
+// method, others to oneDNN, and what it has nothing fast for to the plain loops.
 #include "reprise/ops/conv2d.h"
 
 #include "reprise/cpu/dnnl_convolution.h"
@@ -7,6 +7,7 @@
 #include "reprise/cpu/fast_slots.h"
 #include "reprise/cpu/plain_fallback.h"
 #include "reprise/cpu/tall_product.h"
+#include "reprise/cpu/winograd.h"
 
 namespace reprise::cpu {
 namespace {
@@ -78,6 +79,7 @@ std::shared_ptr<const DnnlOperation> operation(const Convolution& c) {
 template <class Args>
 std::size_t workspace_bytes(const KernelSlot<Args>& slot, const Args& args) {
   const Convolution c = convolution(args);
+  if (uses_winograd(c)) return winograd_workspace(c);
   const auto fast = operation(c);
   return fast ? fast->workspace() : plain_workspace(slot, args, c.dtype);
 }
@@ -86,7 +88,9 @@ std::size_t forward_workspace(const Conv2dArgs& args) { return workspace_bytes(c
 
 void forward(const Conv2dArgs& args, std::span<std::byte> workspace) {
   const Convolution c = convolution(args);
-  if (const auto fast = operation(c))
+  if (uses_winograd(c))
+    winograd_forward(c, args.x.data, args.weight.data, args.bias.data, args.y.data, workspace);
+  else if (const auto fast = operation(c))
     fast->run({args.x.data, args.weight.data, args.y.data, args.bias.data}, workspace.data());
   else
     run_plain(conv2d_slot, args, workspace, c.dtype);
@@ -98,7 +102,9 @@ std::size_t backward_input_workspace(const Conv2dBackwardInputArgs& args) {
 
 void backward_input(const Conv2dBackwardInputArgs& args, std::span<std::byte> workspace) {
   const Convolution c = convolution(args);
-  if (const auto fast = operation(c))
+  if (uses_winograd(c))
+    winograd_backward_input(c, args.dy.data, args.weight.data, args.dx.data, workspace);
+  else if (const auto fast = operation(c))
     fast->run({args.dy.data, args.weight.data, args.dx.data}, workspace.data());
   else
     run_plain(conv2d_backward_input_slot, args, workspace, c.dtype);
@@ -118,6 +124,9 @@ void backward_weight(const Conv2dBackwardWeightArgs& args, std::span<std::byte> 
   const Convolution c = convolution(args);
   if (is_tall(c))
     weight_product(c).run(args.dy.as<float>(), args.x.as<float>(), args.dweight.as<float>(), workspace);
+  else if (uses_winograd(c))
+    winograd_backward_weight(c, args.dy.data, args.x.data, args.dweight.as<float>(), args.dbias.as<float>(),
+                             workspace);
   else if (const auto fast = operation(c))
     fast->run({args.dy.data, args.x.data, args.dweight.data, args.dbias.data}, workspace.data());
   else

@@ -9,36 +9,21 @@ using Dims = dnnl::memory::dims;
 using Layout = dnnl::memory::desc;
 using Tag = dnnl::memory::format_tag;
 
-}  // namespace
-
-// The weight is transformed at each call, which takes enough tiles of the image to pay: measured on resnet's convolutions,
-// from 16 tiles on.
-bool uses_winograd(const Convolution& c) {
-  constexpr std::int64_t kTile = 4, kMinTiles = 16, kMinChannels = 32;
-  const Conv2dFunctionOptions& o = c.options;
-  const std::int64_t tiles = c.n * ((c.p + kTile - 1) / kTile) * ((c.q + kTile - 1) / kTile);
-  return computing_dtype(c.dtype) == DType::f32 && c.kernel_h == 3 && c.kernel_w == 3 &&
-         o.stride == Pair(1) && o.dilation == Pair(1) && o.groups == 1 && o.padding.h <= 1 &&
-         o.padding.w <= 1 && c.in % 16 == 0 && c.out % 16 == 0 && c.in >= kMinChannels &&
-         c.out >= kMinChannels && tiles >= kMinTiles;
-}
-
-namespace {
-
 // Measured on resnet's convolutions: a strided 3x3's gradient of the weight takes 20 to 60 % longer on NHWC.
 bool prefers_blocks(const Convolution& c) {
   return c.pass == ConvolutionPass::backward_weight && c.kernel_h > 1 && c.options.stride != Pair(1) &&
          c.options.groups == 1 && c.in % 16 == 0 && c.out % 16 == 0;
 }
 
+constexpr auto kDirect = dnnl::algorithm::convolution_direct;
+
 struct Problem {
-  dnnl::algorithm algorithm;
   Layout x, weight, y, bias;  // what oneDNN may choose is `any`
   Layout our_x, our_weight, our_y, our_bias;
   Dims stride, dilation, padding;
 };
 
-Problem problem(const Convolution& c, bool winograd, bool blocks) {
+Problem problem(const Convolution& c, bool blocks) {
   const Dims x = {c.n, c.in, c.h, c.w}, y = {c.n, c.out, c.p, c.q};
   const std::int64_t groups = c.options.groups;
   const Dims weight = groups == 1 ? Dims{c.out, c.in, c.kernel_h, c.kernel_w}
@@ -48,8 +33,7 @@ Problem problem(const Convolution& c, bool winograd, bool blocks) {
   // Sums over a batch, which are not rounded to 16 bits.
   const bool sums = c.pass == ConvolutionPass::backward_weight;
   const auto our_weights = sums ? dnnl_type(DType::f32) : ours, their_weights = sums ? our_weights : theirs;
-  return {.algorithm = winograd ? dnnl::algorithm::convolution_winograd : dnnl::algorithm::convolution_direct,
-          .x = Layout(x, theirs, images),
+  return {.x = Layout(x, theirs, images),
           .weight = Layout(weight, their_weights, Tag::any),
           .y = Layout(y, theirs, images),
           .bias = c.bias ? Layout({c.out}, their_weights, Tag::a) : Layout(),
@@ -65,28 +49,28 @@ Problem problem(const Convolution& c, bool winograd, bool blocks) {
 dnnl::convolution_forward::primitive_desc forward(const Problem& p) {
   const auto kind = dnnl::prop_kind::forward_training;
   if (p.bias.data.ndims != 0)
-    return {dnnl::convolution_forward::desc(kind, p.algorithm, p.x, p.weight, p.bias, p.y, p.stride,
-                                            p.dilation, p.padding, p.padding),
+    return {dnnl::convolution_forward::desc(kind, kDirect, p.x, p.weight, p.bias, p.y, p.stride, p.dilation,
+                                            p.padding, p.padding),
             dnnl_attributes(), dnnl_engine(), /*allow_empty=*/true};
-  return {dnnl::convolution_forward::desc(kind, p.algorithm, p.x, p.weight, p.y, p.stride, p.dilation,
-                                          p.padding, p.padding),
+  return {dnnl::convolution_forward::desc(kind, kDirect, p.x, p.weight, p.y, p.stride, p.dilation, p.padding,
+                                          p.padding),
           dnnl_attributes(), dnnl_engine(), /*allow_empty=*/true};
 }
 
 dnnl::convolution_backward_data::primitive_desc backward_input(
     const Problem& p, const dnnl::convolution_forward::primitive_desc& hint) {
-  return {dnnl::convolution_backward_data::desc(p.algorithm, p.x, p.weight, p.y, p.stride, p.dilation,
-                                                p.padding, p.padding),
+  return {dnnl::convolution_backward_data::desc(kDirect, p.x, p.weight, p.y, p.stride, p.dilation, p.padding,
+                                                p.padding),
           dnnl_attributes(), dnnl_engine(), hint, /*allow_empty=*/true};
 }
 
 dnnl::convolution_backward_weights::primitive_desc backward_weight(
     const Problem& p, const dnnl::convolution_forward::primitive_desc& hint) {
   if (p.bias.data.ndims != 0)
-    return {dnnl::convolution_backward_weights::desc(p.algorithm, p.x, p.weight, p.bias, p.y, p.stride,
+    return {dnnl::convolution_backward_weights::desc(kDirect, p.x, p.weight, p.bias, p.y, p.stride,
                                                      p.dilation, p.padding, p.padding),
             dnnl_attributes(), dnnl_engine(), hint, /*allow_empty=*/true};
-  return {dnnl::convolution_backward_weights::desc(p.algorithm, p.x, p.weight, p.y, p.stride, p.dilation,
+  return {dnnl::convolution_backward_weights::desc(kDirect, p.x, p.weight, p.y, p.stride, p.dilation,
                                                    p.padding, p.padding),
           dnnl_attributes(), dnnl_engine(), hint, /*allow_empty=*/true};
 }
@@ -96,13 +80,13 @@ bool usable(const Description& description) {
   return description && !is_reference(description.impl_info_str());
 }
 
-std::shared_ptr<const DnnlOperation> make(const Convolution& c, bool winograd) {
+std::shared_ptr<const DnnlOperation> make(const Convolution& c) {
   const DnnlThreads threads;
-  const bool blocks = winograd || prefers_blocks(c);
-  const Problem p = problem(c, winograd, blocks);
+  const bool blocks = prefers_blocks(c);
+  const Problem p = problem(c, blocks);
   Convolution hint = c;
   hint.pass = ConvolutionPass::forward;
-  const auto forwards = forward(problem(hint, winograd, blocks));  // which the other passes take as a hint
+  const auto forwards = forward(problem(hint, blocks));  // which the other passes take as a hint
   if (!forwards) return nullptr;
   switch (c.pass) {
     case ConvolutionPass::forward: {
@@ -163,12 +147,7 @@ std::shared_ptr<const DnnlOperation> convolution_primitive(const Convolution& c)
                             o.groups,
                             c.bias,
                             static_cast<std::int64_t>(c.dtype)};
-  return cached_primitive<DnnlOperation>(key, [&] {
-    std::shared_ptr<const DnnlOperation> made;
-    if (uses_winograd(c)) made = make(c, true);
-    if (!made) made = make(c, false);
-    return made;
-  });
+  return cached_primitive<DnnlOperation>(key, [&] { return make(c); });
 }
 
 }  // namespace reprise::cpu

@@ -56,9 +56,20 @@ void DnnlOperation::run(std::initializer_list<const void*> pointers, std::byte* 
     if (places_[i].copy && places_[i].written) places_[i].copy->run({theirs[i], ours[i]}, scratchpad);
 }
 
+namespace {
+
+bool multiplies_bf16_faster() {
+  const auto has = [](dnnl_cpu_isa_t isa) { return (dnnl_get_effective_cpu_isa() & isa) == isa; };
+#if defined(__x86_64__)
+  if (__builtin_cpu_is("intel")) return has(dnnl_cpu_isa_avx512_core_amx);
+#endif
+  return has(dnnl_cpu_isa_avx512_core_bf16);
+}
+
+}  // namespace
+
 DType computing_dtype(DType dtype) {
-  static const bool native =
-      (dnnl_get_effective_cpu_isa() & dnnl_cpu_isa_avx512_core_bf16) == dnnl_cpu_isa_avx512_core_bf16;
+  static const bool native = multiplies_bf16_faster();
   return dtype == DType::bf16 && !native ? DType::f32 : dtype;
 }
 

@@ -51,8 +51,6 @@ TEST_CASE("oneDNN has a fast implementation of every convolution of the models",
       const auto primitive = convolution_primitive(c);
       REQUIRE(primitive);
       CHECK_FALSE(is_reference(primitive->implementation()));
-      const bool winograd = std::string(primitive->implementation()).find("wino") != std::string::npos;
-      CHECK(winograd == uses_winograd(c));  // not a silent fallback (needs AVX-512)
     }
 }
 

@@ -28,8 +28,6 @@ struct Case {
   bool own = true;  // not oneDNN's: the bits are the same on any number of threads
 };
 
-constexpr double kWinograd = 3e-6;
-
 Case unary(const char* name, Tensor (*op)(Tensor)) {
   return {name, [op](Inputs in) { return op(in[0]); }, {uniform({123, 457}, -6, 6)}};
 }
@@ -49,6 +47,12 @@ Case conv_case(const Shape& x, std::int64_t out, std::int64_t kernel, Conv2dFunc
               .tolerance = tolerance,
               .own = false};
   if (bias) result.inputs.push_back(uniform({out}));
+  return result;
+}
+
+Case winograd_case(const Shape& x, std::int64_t out, Pair padding, bool bias) {
+  Case result = conv_case(x, out, 3, {.padding = padding}, bias, 3e-6);
+  result.own = true;
   return result;
 }
 
@@ -157,15 +161,18 @@ std::vector<Case> cases() {
        .own = false},
       // oneDNN adds the gradients of weight and bias pixel after pixel in f32, which shows with few channels.
       conv_case({8, 28, 28, 1}, 32, 3, {.padding = 1}, true, 3e-6),            // lenet
-      conv_case({4, 14, 14, 32}, 64, 3, {.padding = 1}, true, kWinograd),      // lenet
+      winograd_case({4, 14, 14, 32}, 64, 1, true),                             // lenet
       conv_case({1, 32, 32, 3}, 64, 3, {.padding = 1}, false),                 // resnet18
-      conv_case({1, 32, 32, 64}, 64, 3, {.padding = 1}, false, kWinograd),     // resnet18
+      winograd_case({1, 32, 32, 64}, 64, 1, false),                            // resnet18
       conv_case({1, 32, 32, 64}, 128, 3, {.stride = 2, .padding = 1}, false),  // resnet18
       conv_case({1, 32, 32, 64}, 128, 1, {.stride = 2}, false),                // resnet18
-      conv_case({16, 4, 4, 128}, 128, 3, {.padding = 1}, false, kWinograd),    // resnet18
-      conv_case({1, 56, 56, 3}, 64, 7, {.stride = 2, .padding = 3}, false),    // resnet50
-      conv_case({1, 14, 14, 256}, 1024, 1, {}, false),                         // resnet50
-      conv_case({2, 50, 41, 64}, 12, 1, {}, false),                            // many pixels: a tall product
+      winograd_case({16, 4, 4, 128}, 128, 1, false),                           // resnet18
+      winograd_case({2, 33, 30, 64}, 80, 1, true),                             // more tiles than channels
+      winograd_case({3, 18, 19, 48}, 32, {0, 1}, false),
+      winograd_case({2, 21, 13, 96}, 112, {1, 0}, true),
+      conv_case({1, 56, 56, 3}, 64, 7, {.stride = 2, .padding = 3}, false),  // resnet50
+      conv_case({1, 14, 14, 256}, 1024, 1, {}, false),                       // resnet50
+      conv_case({2, 50, 41, 64}, 12, 1, {}, false),                          // many pixels: a tall product
       conv_case({2, 9, 11, 5}, 7, 3, {.stride = {2, 1}, .padding = {0, 2}}, true),
       conv_case({2, 9, 11, 12}, 8, 3, {.padding = 2, .dilation = 2, .groups = 4}, true),
       batch_norm_case({32, 32, 32, 64}, true),
