@@ -1,6 +1,7 @@
 #include "reprise/checkpoint/keep_search.h"
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
 #include <random>
 #include <utility>
@@ -34,6 +35,12 @@ class Search {
         if (!reach(lowest_, rounds_ / 4)) return;
       }
     }
+    constexpr std::int32_t kMostNodes = 64;  // of larger graphs it would take more than a second
+    constexpr double kDear = 0.05;           // of the forward pass
+    double forward = 0;
+    for (std::int32_t n = 0; n < nodes(); ++n) forward += seconds(n);
+    if (nodes() <= kMostNodes && least_ < kInfinity && least_ >= kDear * forward)
+      for (const unsigned seed : {1, 2}) anneal(seed, 2 * rounds_);
     wander();
   }
 
@@ -115,6 +122,34 @@ class Search {
       best_ = state_;
     }
     return true;
+  }
+
+  // `rounds` plans more, of single changes at random: dearer ones and such that are over the budget are gone through too, ever less
+  // so (Kirkpatrick et al., Optimization by simulated annealing, 1983).
+  void anneal(unsigned seed, int rounds) {
+    constexpr double kOver = 20;  // so many times best_'s seconds does a plan of twice the budget count more
+    constexpr double kHeat = 0.07;  // of best_'s seconds
+    std::mt19937 random(seed);
+    const auto worse = [this, least = least_](const Simulation& judged) {
+      const auto peak = static_cast<double>(judged.peak_bytes), budget = static_cast<double>(budget_);
+      return judged.replayed_seconds / least + kOver * std::max(0.0, peak / budget - 1);
+    };
+    KeptBuffers place = best_;
+    double here = 1;
+    for (int round = 0; round < rounds && least_ > 0; ++round) {
+      KeptBuffers next = changed(place, random);
+      const Simulation judged = judge(next, demand(forward_, next));
+      ++rounds_;
+      if (fits(judged) && judged.replayed_seconds < least_) {
+        least_ = judged.replayed_seconds;
+        best_ = next;
+      }
+      const double there = worse(judged), heat = kHeat * (1 - static_cast<double>(round) / rounds);
+      const double chance = static_cast<double>(random()) / static_cast<double>(std::mt19937::max());
+      if (there > here && std::exp((here - there) / heat) < chance) continue;
+      place = std::move(next);
+      here = there;
+    }
   }
 
   // From one place where no exchange helps to another that is not much dearer; now and then back to the best.
