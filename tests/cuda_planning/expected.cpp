@@ -3,9 +3,11 @@
 #include <fmt/format.h>
 
 #include <initializer_list>
+#include <utility>
 
 #include "reprise/core/error.h"
 #include "reprise/cuda/convolution_graph.h"
+#include "reprise/tests/cuda_planning/unused.h"
 
 namespace reprise::planning {
 
@@ -73,6 +75,24 @@ std::vector<Convolution> convolution_list() {
   return result;
 }
 
+// Max pooling's engines that tell the places are marked as rounding f32, whatever the dtype.
+void add_unused(std::vector<Expected>& list) {
+  for (const DType dtype : {DType::f32, DType::bf16, DType::f16}) {
+    const std::string in = fmt::format(" in {}", to_string(dtype));
+    for (const auto& [text, kind] : {std::pair(", forward", BatchNorm::forward),
+                                     std::pair(", forward, with relu", BatchNorm::forward_relu),
+                                     std::pair(", forward, with add and relu", BatchNorm::forward_add_relu),
+                                     std::pair(", backward", BatchNorm::backward)})
+      list.push_back({fmt::format("batch norm{}{}", text, in),
+                      [kind, dtype] { return batch_norm_operations(kind, dtype); }, kEverywhere, true});
+    list.push_back(
+        {"max pooling" + in, [dtype] { return max_pool_operations(dtype, false); }, kEverywhere, true});
+    const auto with_indices = [dtype] { return max_pool_operations(dtype, true); };
+    list.push_back({"max pooling with indices, exact" + in, with_indices, kNowhere, true});
+    list.push_back({"max pooling with indices" + in, with_indices, kEverywhere, false});
+  }
+}
+
 }  // namespace
 
 const std::vector<Expected>& expected_graphs() {
@@ -89,6 +109,7 @@ const std::vector<Expected>& expected_graphs() {
       result.push_back({fmt::format("convolution with a bias in {}, x {} weight {}", to_string(c.dtype),
                                     to_string(c.x), to_string(c.weight)),
                         [c] { return convolution_operations(c); }, kEverywhere, c.dtype == DType::f32});
+    add_unused(result);
     return result;
   }();
   return list;
