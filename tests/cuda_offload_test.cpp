@@ -81,6 +81,21 @@ TEST_CASE("cuda: page-locked memory is kept for copies of the same size, and no 
   device.release_host(fits, 2 * kMiB);
 }
 
+TEST_CASE("cuda: page-locked memory is given back to the host when the copies out to it are made", "[cuda]") {
+  if (on_real_gpu()) return;
+  const EmulatorSettings little({.most_page_locked_bytes = 24 * kMiB});
+  DeviceServices& device = services(cuda_device());
+  constexpr std::size_t kBytes = 4096;
+  void *buffer = device.allocate(kBytes), *host = device.allocate_host(24 * kMiB);
+  device.copy_out(host, buffer, kBytes);
+  device.release_host(host, 24 * kMiB);
+  void* other = device.allocate_host(12 * kMiB);  // makes room
+  device.release_host(other, 12 * kMiB);
+  device.release(buffer, kBytes);
+  CHECK_NOTHROW(device.synchronize());
+  CHECK(emulator_last_fault().empty());
+}
+
 TEST_CASE("cuda: offloaded values are counted, and come back with the same bits from memory and from files",
           "[cuda]") {
   const Device device = cuda_device();
