@@ -2,17 +2,18 @@
 
 #include <array>
 
+#include "reprise/cuda/operation_graph.h"
+
 namespace reprise::cuda {
 
 namespace {
 
-using Extents = std::array<std::int64_t, 4>;
-
 // cuDNN has channels second, whatever order they lie in.
+Extents extents_of(const Shape& s) { return {s[0], s[3], s[1], s[2]}; }
+Extents strides_of(const Shape& s) { return {s[1] * s[2] * s[3], 1, s[2] * s[3], s[3]}; }
+
 Descriptor image(std::int64_t id, const Convolution& c, const Shape& s) {
-  const Extents extents = {s[0], s[3], s[1], s[2]};
-  const Extents strides = {s[1] * s[2] * s[3], 1, s[2] * s[3], s[3]};
-  return tensor_descriptor(id, c.dtype, extents, strides, c.alignment);
+  return tensor_descriptor(id, c.dtype, extents_of(s), strides_of(s), c.alignment);
 }
 
 Descriptor settings(const Convolution& c) {
@@ -71,16 +72,25 @@ Names names_of(ConvolutionKind kind) {
 
 std::vector<Descriptor> convolution_operations(const Convolution& c) {
   const Names names = names_of(c.kind);
-  std::vector<Descriptor> operations;
-  operations.emplace_back(names.operation)
+  OperationGraph graph;
+  const GraphTensor y{extents_of(c.y), image(kResult, c, c.y)};
+  // With a bias the sums stay in f32 until it is added to them.
+  const GraphTensor sums =
+      c.bias ? graph.between(y.extents, strides_of(c.y), CUDNN_DATA_FLOAT) : GraphTensor();
+  graph.append(names.operation)
       .set(names.x, image(kImage, c, c.x))
       .set(names.weight, image(kWeight, c, c.weight))
-      .set(names.y, image(kResult, c, c.y))
+      .set(names.y, c.bias ? sums.descriptor : y.descriptor)
       .set(names.settings, settings(c))
       .set(names.alpha, 1.0F)
       .set(names.beta, 0.0F)
       .finalize();
-  return operations;
+  if (c.bias) {
+    const Shape of_channels = {1, 1, 1, c.y[3]};
+    const GraphTensor bias{extents_of(of_channels), image(kBias, c, of_channels)};
+    graph.pointwise(CUDNN_POINTWISE_ADD, sums, bias, y);
+  }
+  return graph.take_operations();
 }
 
 }  // namespace reprise::cuda

@@ -15,10 +15,12 @@ struct Convolution {
   Shape x, weight, y;
   Pair stride = 1, padding = 0, dilation = 1;
   std::int64_t alignment = 16;  // of where the tensors begin, in bytes
+  // Forward: a bias [out] is added in the same graph, in f32, before y is rounded.
+  bool bias = false;
 };
 
-// The ids of the operation's tensors.
-inline constexpr std::int64_t kImage = 1, kWeight = 2, kResult = 3;
+// The ids of the operations' tensors.
+inline constexpr std::int64_t kImage = 1, kWeight = 2, kResult = 3, kBias = 4;
 
 std::vector<Descriptor> convolution_operations(const Convolution& convolution);
 

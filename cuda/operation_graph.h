@@ -42,10 +42,12 @@ class OperationGraph {
   void reduce(cudnnReduceTensorOp_t op, const GraphTensor& x, const GraphTensor& y);  // to y's extents
   void transpose(const GraphTensor& x, const GraphTensor& y);  // y is x as it lies, seen through y's strides
 
+  // An operation of another kind, which the caller describes and finalizes.
+  Descriptor& append(cudnnBackendDescriptorType_t type);
+
   std::vector<Descriptor> take_operations() { return std::move(operations_); }
 
  private:
-  Descriptor& append(cudnnBackendDescriptorType_t type);
   void append_pointwise(cudnnPointwiseMode_t mode, cudnnDataType_t compute, std::int64_t axis,
                         const GraphTensor& x, const GraphTensor* b, const GraphTensor* t,
                         const GraphTensor& y);

@@ -68,3 +68,15 @@ TEST_CASE("cuda: each device has its own meter and its own limit", "[cuda]") {
   const Tensor more = Tensor::ones({2000}, {.device = first});
   memory::set_limit(second, SIZE_MAX);
 }
+
+TEST_CASE("cuda: trim gives back what was released, also behind work that is not done", "[cuda]") {
+  if (on_real_gpu()) return;
+  const EmulatorSettings settings({});
+  DeviceServices& device = services(cuda_device());
+  device.synchronize();
+  const std::size_t reserved = device.reserved();
+  device.release(device.allocate(4096), 4096);
+  REQUIRE(device.reserved() > reserved);
+  device.trim(0);
+  CHECK(device.reserved() == reserved);
+}

@@ -1,6 +1,8 @@
 // Values offloaded from a CUDA device: page-locked memory and its cache, copies that run beside the kernels, the same bits and
 // the predicted peak in whichever order the streams go on.
 #include <catch2/catch.hpp>
+#include <cstring>
+#include <vector>
 
 #include "reprise/autograd/offload.h"
 #include "reprise/checkpoint/checkpoint.h"
@@ -79,6 +81,21 @@ TEST_CASE("cuda: page-locked memory is kept for copies of the same size, and no 
   device.release_host(fits, 2 * kMiB);
 }
 
+TEST_CASE("cuda: page-locked memory is given back to the host when the copies out to it are made", "[cuda]") {
+  if (on_real_gpu()) return;
+  const EmulatorSettings little({.most_page_locked_bytes = 24 * kMiB});
+  DeviceServices& device = services(cuda_device());
+  constexpr std::size_t kBytes = 4096;
+  void *buffer = device.allocate(kBytes), *host = device.allocate_host(24 * kMiB);
+  device.copy_out(host, buffer, kBytes);
+  device.release_host(host, 24 * kMiB);
+  void* other = device.allocate_host(12 * kMiB);  // makes room
+  device.release_host(other, 12 * kMiB);
+  device.release(buffer, kBytes);
+  CHECK_NOTHROW(device.synchronize());
+  CHECK(emulator_last_fault().empty());
+}
+
 TEST_CASE("cuda: offloaded values are counted, and come back with the same bits from memory and from files",
           "[cuda]") {
   const Device device = cuda_device();
@@ -145,6 +162,43 @@ TEST_CASE("cuda: kernels do not wait for copies out, nor the host for any copy",
   CHECK(emulator_statistics().waiting_work > 0);
   services(cuda_device()).synchronize();
   CHECK(emulator_statistics().waiting_work == 0);
+}
+
+TEST_CASE("cuda: a copy back is made after what was asked of its buffer before", "[cuda]") {
+  const Schedule schedule = GENERATE(Schedule::forward, Schedule::reverse, Schedule::random);
+  INFO("schedule " << static_cast<int>(schedule) << ", seed 3");
+  const EmulatorSettings settings({.schedule = schedule, .seed = 3});
+  DeviceServices& device = services(cuda_device());
+  constexpr std::size_t kBytes = 4096;
+  const std::vector<std::byte> before(kBytes, std::byte{1}), offloaded(kBytes, std::byte{2});
+  std::vector<std::byte> read(kBytes);
+  void *buffer = device.allocate(kBytes), *other = device.allocate(kBytes),
+       *host = device.allocate_host(kBytes);
+  std::memcpy(host, offloaded.data(), kBytes);
+  device.copy(other, before.data(), kBytes);
+  device.copy(buffer, other, kBytes);  // on the device: the host does not wait for it
+  device.copy_in(buffer, host, kBytes);
+  device.copy(read.data(), buffer, kBytes);
+  CHECK(read == offloaded);
+  device.release(buffer, kBytes);
+  device.release(other, kBytes);
+  device.release_host(host, kBytes);
+}
+
+TEST_CASE("cuda: with REPRISE_CUDA_SYNCHRONIZE the host waits for copies out and back", "[cuda]") {
+  if (on_real_gpu()) return;
+  const EmulatorSettings settings({});
+  const SynchronizedLaunches synchronized;
+  DeviceServices& device = services(cuda_device());
+  constexpr std::size_t kBytes = 4096;
+  void *buffer = device.allocate(kBytes), *host = device.allocate_host(kBytes);
+  device.synchronize();
+  device.copy_out(host, buffer, kBytes);
+  CHECK(emulator_statistics().waiting_work == 0);
+  device.copy_in(buffer, host, kBytes);
+  CHECK(emulator_statistics().waiting_work == 0);
+  device.release(buffer, kBytes);
+  device.release_host(host, kBytes);
 }
 
 TEST_CASE(

@@ -17,6 +17,8 @@ struct Settings {
   bool host_locked_out = false;
   // A kernel of this name, or "cublasLtMatmul", fails when it runs. The name outlives the settings.
   const char* failing_kernel = nullptr;
+  // cuDNN has no engine that adds a bias to a convolution.
+  bool no_bias_in_convolutions = false;
   // Page-locked memory of the host that there is.
   std::int64_t most_page_locked_bytes = INT64_MAX;
 };

@@ -2,6 +2,7 @@
 // running it computes what the descriptors say, with the CPU's arithmetic.
 #include <cudnn.h>
 
+#include <algorithm>
 #include <cstring>
 #include <stdexcept>
 
@@ -49,9 +50,13 @@ const std::vector<std::shared_ptr<Object>>& operations_of_plan(const Object& pla
 
 constexpr std::size_t kConvolutionWorkspace = 512;
 
+bool is_single_convolution(const std::vector<std::shared_ptr<Object>>& operations) {
+  return operations.size() == 1 && is_convolution(*operations[0]);
+}
+
 std::size_t workspace_of_plan(const Object& plan) {
   const auto& operations = operations_of_plan(plan);
-  return is_convolution(*operations[0]) ? kConvolutionWorkspace : GraphProgram(operations).workspace();
+  return is_single_convolution(operations) ? kConvolutionWorkspace : GraphProgram(operations).workspace();
 }
 
 cudnnStatus_t finalize_operation(const Object& object) {
@@ -65,9 +70,7 @@ cudnnStatus_t finalize_operation(const Object& object) {
 
 cudnnStatus_t finalize_graph(const Object& graph) {
   const auto& operations = graph.parts.at(CUDNN_ATTR_OPERATIONGRAPH_OPS);
-  if (is_convolution(*operations[0]))
-    return operations.size() == 1 ? CUDNN_STATUS_SUCCESS
-                                  : fail(CUDNN_STATUS_NOT_SUPPORTED, "a convolution stands alone");
+  if (is_single_convolution(operations)) return CUDNN_STATUS_SUCCESS;
   try {
     GraphProgram{operations};
   } catch (const std::invalid_argument& error) {
@@ -79,13 +82,15 @@ cudnnStatus_t finalize_graph(const Object& graph) {
 cudnnStatus_t finalize_plan(const Object& plan) {
   ++cudnn_plans;
   const auto& operations = operations_of_plan(plan);
-  if (is_convolution(*operations[0])) return CUDNN_STATUS_SUCCESS;
+  if (is_single_convolution(operations)) return CUDNN_STATUS_SUCCESS;
   const std::string refusal = GraphProgram(operations).refusal();
   return refusal.empty() ? CUDNN_STATUS_SUCCESS : fail(CUDNN_STATUS_NOT_SUPPORTED, refusal.c_str());
 }
 
-// Gives the tensors the addresses that the variant pack has for their ids; an error where it has none.
-cudnnStatus_t place(const std::vector<Tensor*>& tensors, const Object& pack, bool on_device) {
+// Gives the tensors the addresses that the variant pack has for their ids; an error where it has none, or where they begin at
+// no multiple of `alignment` and of their own.
+cudnnStatus_t place(const std::vector<Tensor*>& tensors, const Object& pack, bool on_device,
+                    std::int64_t alignment = 1) {
   const auto ids = pack.values<std::int64_t>(CUDNN_ATTR_VARIANT_PACK_UNIQUE_IDS);
   const auto pointers = pack.values<void*>(CUDNN_ATTR_VARIANT_PACK_DATA_POINTERS);
   for (Tensor* tensor : tensors) {
@@ -95,8 +100,9 @@ cudnnStatus_t place(const std::vector<Tensor*>& tensors, const Object& pack, boo
     if (device_memory().contains(tensor->data, tensor->bytes()) != on_device)
       return fail(CUDNN_STATUS_BAD_PARAM, on_device ? "a tensor is not in the device's memory"
                                                     : "a number is not in the host's memory");
-    if (on_device && reinterpret_cast<std::uintptr_t>(tensor->data) % 16 != 0)
-      return fail(CUDNN_STATUS_BAD_PARAM, "a tensor does not begin at a multiple of 16 bytes");
+    const auto step = static_cast<std::uintptr_t>(std::max(alignment, tensor->alignment));
+    if (on_device && reinterpret_cast<std::uintptr_t>(tensor->data) % step != 0)
+      return fail(CUDNN_STATUS_BAD_PARAM, "a tensor does not begin at a multiple of its alignment");
   }
   return CUDNN_STATUS_SUCCESS;
 }
@@ -217,7 +223,7 @@ cudnnStatus_t cudnnBackendExecute(cudnnHandle_t handle, cudnnBackendDescriptor_t
     return CUDNN_STATUS_SUCCESS;
   };
   const auto& operations = operations_of_plan(of(plan));
-  if (is_convolution(*operations[0])) {
+  if (is_single_convolution(operations)) {
     Convolution convolution(*operations[0]);
     const cudnnStatus_t status =
         place({&convolution.x, &convolution.weight, &convolution.y}, variables, true);
@@ -225,8 +231,9 @@ cudnnStatus_t cudnnBackendExecute(cudnnHandle_t handle, cudnnBackendDescriptor_t
   }
   GraphProgram program(operations);
   for (const bool on_device : {true, false}) {
+    // Fused kernels read 16 bytes at a time, whatever they were told.
     const cudnnStatus_t status =
-        place(on_device ? program.in_memory() : program.numbers(), variables, on_device);
+        place(on_device ? program.in_memory() : program.numbers(), variables, on_device, 16);
     if (status != CUDNN_STATUS_SUCCESS) return status;
   }
   program.read_numbers();

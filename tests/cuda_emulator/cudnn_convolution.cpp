@@ -83,7 +83,7 @@ const Tensor& Convolution::written() const {
   return type == CUDNN_BACKEND_OPERATION_CONVOLUTION_BACKWARD_DATA_DESCRIPTOR ? x : weight;
 }
 
-void Convolution::run() const {
+std::vector<float> Convolution::sums() const {
   const Tensor& target = written();
   std::vector<float> values[3];
   const Tensor* tensors[3] = {&x, &weight, &y};
@@ -105,8 +105,14 @@ void Convolution::run() const {
     for_each_product([&](auto a, auto b, auto c) {
       sums[number(b)] += product(values[0][number(a)], values[2][number(c)]);
     });
+  return {sums.begin(), sums.end()};
+}
+
+void Convolution::run() const {
+  const Tensor& target = written();
+  const std::vector<float> numbers = sums();
   for (std::int64_t k = 0; k < target.elements(); ++k)
-    store(target.data, target.type, k, static_cast<float>(sums[number(k)]));
+    store(target.data, target.type, k, numbers[static_cast<std::size_t>(k)]);
 }
 
 }  // namespace reprise::emulator

@@ -14,6 +14,8 @@ struct Convolution {
 
   explicit Convolution(const Object& operation);
   bool fits() const;
+  // Of what it computes, by their places in that tensor; the operands' data must be set.
+  std::vector<float> sums() const;
   void run() const;
 
  private:

@@ -33,6 +33,7 @@ float rounded(cudnnDataType_t type, float x) {
 Tensor::Tensor(const Object& object)
     : type(object.value<cudnnDataType_t>(CUDNN_ATTR_TENSOR_DATA_TYPE)),
       id(object.value<std::int64_t>(CUDNN_ATTR_TENSOR_UNIQUE_ID)),
+      alignment(object.value<std::int64_t>(CUDNN_ATTR_TENSOR_BYTE_ALIGNMENT)),
       is_virtual(object.is(CUDNN_ATTR_TENSOR_IS_VIRTUAL)),
       by_value(object.is(CUDNN_ATTR_TENSOR_IS_BY_VALUE)) {
   const auto e = object.values<std::int64_t>(CUDNN_ATTR_TENSOR_DIMENSIONS);

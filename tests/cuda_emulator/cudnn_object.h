@@ -56,6 +56,7 @@ struct Tensor {
   cudnnDataType_t type;
   std::int64_t id;
   std::array<std::int64_t, 4> extents, strides;
+  std::int64_t alignment;  // of where it begins, in bytes
   bool is_virtual, by_value;
   void* data = nullptr;
 

@@ -5,6 +5,8 @@
 #include <set>
 #include <stdexcept>
 
+#include "reprise/tests/cuda_emulator/streams.h"
+
 namespace reprise::emulator {
 
 namespace {
@@ -72,6 +74,12 @@ GraphProgram::GraphProgram(const std::vector<std::shared_ptr<Object>>& operation
         operation.b = id(CUDNN_ATTR_OPERATION_MATMUL_BDESC);
         operation.y = id(CUDNN_ATTR_OPERATION_MATMUL_CDESC);
         break;
+      case CUDNN_BACKEND_OPERATION_CONVOLUTION_FORWARD_DESCRIPTOR:
+        operation.x = id(CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_X);
+        operation.b = id(CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_W);
+        operation.y = id(CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_Y);
+        operation.convolution.emplace(*object);
+        break;
       case CUDNN_BACKEND_OPERATION_POINTWISE_DESCRIPTOR: {
         const Object& settings = object->part(CUDNN_ATTR_OPERATION_POINTWISE_PW_DESCRIPTOR);
         operation.mode = settings.value<cudnnPointwiseMode_t>(CUDNN_ATTR_POINTWISE_MODE);
@@ -125,8 +133,16 @@ int GraphProgram::products() const {
       }));
 }
 
-// As cuDNN's attention on an A100.
+// As cuDNN's attention on an A100; beside a convolution there is a bias alone.
 std::string GraphProgram::refusal() const {
+  if (operations_[0].convolution) {
+    if (operations_.size() != 2 || operations_[1].type != CUDNN_BACKEND_OPERATION_POINTWISE_DESCRIPTOR ||
+        operations_[1].mode != CUDNN_POINTWISE_ADD || operations_[1].x != operations_[0].y)
+      return "a convolution with something else than a bias";
+    const Place channels = {1, operand(operations_[0].y).tensor.extents[1], 1, 1};
+    if (operand(operations_[1].b).tensor.extents != channels) return "a bias is one number for each channel";
+    return settings().no_bias_in_convolutions ? "no engine adds a bias to a convolution" : "";
+  }
   for (const Operation& operation : operations_) {
     if (operation.type != CUDNN_BACKEND_OPERATION_MATMUL_DESCRIPTOR) continue;
     const Tensor& q = operand(operation.x).tensor;
@@ -169,6 +185,15 @@ std::vector<float> GraphProgram::Operand::row_major() const {
   std::vector<float> result;
   for_each_place(tensor.extents, [&](const Place& place) { result.push_back(read(place)); });
   return result;
+}
+
+void GraphProgram::convolve(const Operation& operation) {
+  Convolution convolution = *operation.convolution;
+  convolution.x.data = operand(operation.x).tensor.data;
+  convolution.weight.data = operand(operation.b).tensor.data;
+  const std::vector<float> sums = convolution.sums();
+  for (std::size_t k = 0; k < sums.size(); ++k)
+    operand(operation.y).write(static_cast<std::int64_t>(k), sums[k]);
 }
 
 void GraphProgram::matmul(const Operation& operation) {
@@ -244,6 +269,9 @@ void GraphProgram::reshape(const Operation& operation) {
 
 void GraphProgram::run() {
   for (const Operation& operation : operations_) switch (operation.type) {
+      case CUDNN_BACKEND_OPERATION_CONVOLUTION_FORWARD_DESCRIPTOR:
+        convolve(operation);
+        break;
       case CUDNN_BACKEND_OPERATION_MATMUL_DESCRIPTOR:
         matmul(operation);
         break;

@@ -1,6 +1,9 @@
 #pragma once
-// The meaning of cuDNN's graphs of products, element-wise functions and reductions, with the CPU's arithmetic: an operation after
-// the other, in the order in which they were set.
+// The meaning of cuDNN's graphs of products, convolutions, element-wise functions and reductions, with the CPU's arithmetic: an
+// operation after the other, in the order in which they were set.
+#include <optional>
+
+#include "reprise/tests/cuda_emulator/cudnn_convolution.h"
 #include "reprise/tests/cuda_emulator/cudnn_object.h"
 
 namespace reprise::emulator {
@@ -33,10 +36,12 @@ class GraphProgram {
     int mode = 0;
     std::size_t axis = 0;
     int x = -1, b = -1, t = -1, y = -1;  // operands
+    std::optional<Convolution> convolution = {};
   };
   int add(const Object& operation, int name);  // -1: it has none of that name
   Operand& operand(int i) { return operands_.at(static_cast<std::size_t>(i)); }
   const Operand& operand(int i) const { return operands_.at(static_cast<std::size_t>(i)); }
+  void convolve(const Operation& operation);
   void matmul(const Operation& operation);
   void pointwise(const Operation& operation);
   void reduce(const Operation& operation);

@@ -34,11 +34,12 @@ const char* name_of(ConvolutionKind kind) {
 }
 
 std::string describe(const Convolution& c) {
-  return fmt::format("{} in {}: x {} weight {} stride {} padding {}", name_of(c.kind), to_string(c.dtype),
-                     to_string(c.x), to_string(c.weight), c.stride.h, c.padding.h);
+  return fmt::format("{}{} in {}: x {} weight {} stride {} padding {}", name_of(c.kind),
+                     c.bias ? " with a bias" : "", to_string(c.dtype), to_string(c.x), to_string(c.weight),
+                     c.stride.h, c.padding.h);
 }
 
-void add_convolution(const TraceNode& node, const Shape& x, const Shape& weight, const Shape& y,
+void add_convolution(const TraceNode& node, const Shape& x, const Shape& weight, const Shape& y, bool bias,
                      Graphs& graphs) {
   Convolution c{.x = x, .weight = weight, .y = y};
   long long sh, sw, ph, pw, dh, dw;
@@ -48,13 +49,20 @@ void add_convolution(const TraceNode& node, const Shape& x, const Shape& weight,
   c.stride = Pair(sh, sw);
   c.padding = Pair(ph, pw);
   c.dilation = Pair(dh, dw);
-  for (const DType dtype : {DType::f32, DType::bf16})
+  for (const DType dtype : {DType::f32, DType::bf16}) {
+    c.dtype = dtype;
     for (const ConvolutionKind kind :
          {ConvolutionKind::forward, ConvolutionKind::backward_input, ConvolutionKind::backward_weight}) {
-      c.dtype = dtype;
       c.kind = kind;
       graphs.convolutions.emplace(describe(c), c);
     }
+    if (bias) {
+      Convolution biased = c;
+      biased.kind = ConvolutionKind::forward;
+      biased.bias = true;
+      graphs.convolutions.emplace(describe(biased), biased);
+    }
+  }
 }
 
 void add_attention(const AttentionShape& shape, std::int64_t q_row, std::int64_t k_row, const TraceNode& node,
@@ -69,10 +77,12 @@ void add_attention(const AttentionShape& shape, std::int64_t q_row, std::int64_t
 void add_graphs(const Trace& trace, const TraceNode& node, Graphs& graphs) {
   const auto shape = [&](std::int32_t value) { return trace.values[static_cast<std::size_t>(value)].shape; };
   const auto in = [&](std::size_t i) { return shape(node.inputs[i]); };
-  if (node.op == "conv2d") add_convolution(node, in(0), in(1), shape(node.outputs[0]), graphs);
-  if (node.op == "conv2d_backward_input") add_convolution(node, shape(node.outputs[0]), in(1), in(0), graphs);
+  if (node.op == "conv2d")
+    add_convolution(node, in(0), in(1), shape(node.outputs[0]), node.inputs.size() == 3, graphs);
+  if (node.op == "conv2d_backward_input")
+    add_convolution(node, shape(node.outputs[0]), in(1), in(0), false, graphs);
   if (node.op == "conv2d_backward_weight")
-    add_convolution(node, in(1), shape(node.outputs[0]), in(0), graphs);
+    add_convolution(node, in(1), shape(node.outputs[0]), in(0), false, graphs);
   const bool plain = node.attributes.find(" dropout=0 ") != std::string::npos;
   if (node.op == "attention" && plain && node.inputs.size() == 3) {
     const Shape q = in(0), k = in(1);

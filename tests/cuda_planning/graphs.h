@@ -11,7 +11,8 @@ namespace reprise::planning {
 
 // By descriptions.
 struct Graphs {
-  std::map<std::string, cuda::Convolution> convolutions;  // forward and both gradients, in f32 and in bf16
+  // In f32 and in bf16: forward, with the bias where there is one, and both gradients.
+  std::map<std::string, cuda::Convolution> convolutions;
   std::map<std::string, cuda::AttentionProblem>
       attention;  // in bf16: forward, and the gradient of part_of_batch
   bool empty() const { return convolutions.empty() && attention.empty(); }
