@@ -36,11 +36,10 @@ class Search {
       }
     }
     constexpr std::int32_t kMostNodes = 64;  // of larger graphs it would take more than a second
-    constexpr double kDear = 0.05;           // of the forward pass
+    constexpr double kDear = 0.1;            // of the forward pass
     double forward = 0;
     for (std::int32_t n = 0; n < nodes(); ++n) forward += seconds(n);
-    if (nodes() <= kMostNodes && least_ < kInfinity && least_ >= kDear * forward)
-      for (const unsigned seed : {1, 2}) anneal(seed, 2 * rounds_);
+    if (nodes() <= kMostNodes && least_ < kInfinity && least_ >= kDear * forward) anneal(2 * rounds_);
     wander();
   }
 
@@ -126,10 +125,10 @@ class Search {
 
   // `rounds` plans more, of single changes at random: dearer ones and such that are over the budget are gone through too, ever less
   // so (Kirkpatrick et al., Optimization by simulated annealing, 1983).
-  void anneal(unsigned seed, int rounds) {
+  void anneal(int rounds) {
     constexpr double kOver = 20;  // so many times best_'s seconds does a plan of twice the budget count more
     constexpr double kHeat = 0.07;  // of best_'s seconds
-    std::mt19937 random(seed);
+    std::mt19937 random(1);
     const auto worse = [this, least = least_](const Simulation& judged) {
       const auto peak = static_cast<double>(judged.peak_bytes), budget = static_cast<double>(budget_);
       return judged.replayed_seconds / least + kOver * std::max(0.0, peak / budget - 1);
