@@ -135,15 +135,15 @@ class Search {
     };
     KeptBuffers place = best_;
     double here = 1;
-    for (int round = 0; round < rounds && least_ > 0; ++round) {
+    for (const int until = std::exchange(rounds_, rounds_ + rounds); rounds_ > until && least_ > 0;) {
+      const double heat = kHeat * static_cast<double>(rounds_ - until) / rounds;
       KeptBuffers next = changed(place, random);
       const Simulation judged = judge(next, demand(forward_, next));
-      ++rounds_;
       if (fits(judged) && judged.replayed_seconds < least_) {
         least_ = judged.replayed_seconds;
         best_ = next;
       }
-      const double there = worse(judged), heat = kHeat * (1 - static_cast<double>(round) / rounds);
+      const double there = worse(judged);
       const double chance = static_cast<double>(random()) / static_cast<double>(std::mt19937::max());
       if (there > here && std::exp((here - there) / heat) < chance) continue;
       place = std::move(next);

@@ -64,7 +64,6 @@ struct PointPanels {
   PointMatrices operator[](std::int64_t i) const {
     return {data + i * PointMatrices::floats(rows, width), rows, range(i).count};
   }
-  float* end() const { return data + count() * PointMatrices::floats(rows, width); }
   std::size_t bytes() const { return static_cast<std::size_t>(count()) * PointMatrices::bytes(rows, width); }
 };
 
