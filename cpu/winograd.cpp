@@ -107,7 +107,7 @@ HWY_INLINE void transform_weights(const Convolution& c, const T* weight, Range f
           map(corner + k * kTaps * c.in, widened + k * depth, depth, [](Vec v) HWY_ATTR { return v; });
         rows = {widened, depth};
       }
-      transpose(rows, width, depth, 1, {scratch + tap * depth * width, width}, width);
+      transpose(rows, width, depth, Unchanged(), {scratch + tap * depth * width, width}, width);
     }
   }
   for (std::int64_t d = 0; d < depth; ++d)
