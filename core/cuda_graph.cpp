@@ -61,9 +61,9 @@ CUDAGraph::CUDAGraph(std::vector<Tensor> leaves, const std::function<Tensor()>& 
   const auto warm_up = [&] {
     step();
     release_gradients();
+    set_random_state(random.start);
   };
   const auto captured = [&] {
-    set_random_state(random.start);
     result_ = untracked(step());
     for (const Tensor& leaf : leaves) {
       if (leaf.grad().defined()) gradients_.push_back({leaf, leaf.grad()});
@@ -103,7 +103,7 @@ void copy_into(const Tensor& to, const Tensor& from) {
   if (to.shape() != from.shape() || to.dtype() != from.dtype())
     throw UserError(fmt::format("copy_into: {} cannot become {}; shape and dtype must be equal",
                                 to_string(to.info()), to_string(from.info())));
-  if (to.bytes() == 0) return;
+  if (to.bytes() == 0 || to.impl()->data() == from.impl()->data()) return;
   const Device device = to.device().kind == Device::CPU ? from.device() : to.device();
   services(device).copy(to.impl()->data(), from.impl()->data(), to.bytes());
   ++to.impl()->storage->version;

@@ -65,7 +65,8 @@ struct DeviceServices {
   // Returns when all work and all copies asked for are done.
   virtual void synchronize() = 0;
 
-  // Runs `warm_up`, then `step` under capture (core/cuda_graph.h): both ask for the same memory in the same order, and leave
+  // Runs `warm_up`, then `step` under capture (core/cuda_graph.h), whose random numbers are those that the thread's generator has
+  // then: a launch draws those that follow its own. Both ask for the same memory in the same order, and leave
   // it as it was but for what the step makes. UserError where the device captures nothing; after any error it goes on as before.
   virtual std::unique_ptr<CapturedStep> capture(const std::function<void()>& warm_up,
                                                 const std::function<void()>& step);

@@ -1,6 +1,7 @@
 // Steps captured as CUDA graphs: the bits of the same steps run one by one, whatever is recomputed, dropped at random or
 // offloaded; what a capture refuses, and that the process goes on; bytes, and that nothing is left.
 #include <catch2/catch.hpp>
+#include <cstring>
 #include <functional>
 #include <optional>
 #include <string>
@@ -28,6 +29,15 @@ using Bits = std::vector<std::vector<std::byte>>;
 namespace {
 
 constexpr int kSteps = 3;
+
+// Which of them differ; empty: none.
+std::string difference(const Bits& a, const Bits& b) {
+  if (a.size() != b.size()) return "count";
+  std::string places;
+  for (std::size_t i = 0; i < a.size(); ++i)
+    if (a[i] != b[i]) places += std::to_string(i) + " of " + std::to_string(a.size()) + ", ";
+  return places;
+}
 
 // Everything that training leaves: losses where they are read, parameters, running statistics, the random generator.
 Bits trained(Subject& subject, const std::function<Tensor()>& step, bool by_graph, bool read_losses) {
@@ -141,7 +151,7 @@ TEST_CASE("cuda graph: training by replays has the bits of training step by step
   for (const nn::CheckpointSetting setting :
        {nn::CheckpointSetting{}, nn::CheckpointSetting{Kind::block}, nn::CheckpointSetting{Kind::sqrt}}) {
     INFO(to_string(setting));
-    CHECK(trained(name, setting, true) == plain);
+    CHECK(difference(trained(name, setting, true), plain) == "");
   }
 }
 
@@ -151,13 +161,13 @@ TEST_CASE("cuda graph: replays that nobody waits for have the same bits in every
   INFO("schedule " << static_cast<int>(schedule) << ", seed 3");
   const EmulatorSettings settings({.schedule = schedule, .seed = 3});
   const Bits plain = trained("gpt", {}, false, false);
-  CHECK(trained("gpt", {Kind::block}, true, false) == plain);
+  CHECK(difference(trained("gpt", {Kind::block}, true, false), plain) == "");
 
   // Copies out and back are nodes of the graph, beside the kernels.
   Subject subject("gpt");
   subject.to(cuda_device());
   const Plan plan = offloading(subject);
-  CHECK(trained(subject, step_of(subject, {}, plan), true, false) == plain);
+  CHECK(difference(trained(subject, step_of(subject, {}, plan), true, false), plain) == "");
 }
 
 TEST_CASE("cuda graph: a gpt in bf16, its attention on cuDNN, has the bits of training step by step",
@@ -170,7 +180,7 @@ TEST_CASE("cuda graph: a gpt in bf16, its attention on cuDNN, has the bits of tr
     Subject subject(std::move(model));
     return trained(subject, step_of(subject, {Kind::recompute_cheap}), by_graph, true);
   };
-  CHECK(run(true) == run(false));
+  CHECK(difference(run(true), run(false)) == "");
 }
 
 TEST_CASE("cuda graph: a replay is one launch, and the host waits for nothing", "[cuda]") {
@@ -202,7 +212,7 @@ TEST_CASE("cuda graph: to make one changes nothing but the gradients", "[cuda]")
   const RandomAddress random = random_state();
   const std::size_t live = memory::live(cuda_device());
   const CUDAGraph graph(subject.model.parameters(), step_of(subject, {}));
-  CHECK(state() == before);
+  CHECK(difference(state(), before) == "");
   CHECK(random_state().seed == random.seed);
   CHECK(random_state().offset == random.offset);
   for (const Tensor& parameter : subject.model.parameters()) CHECK_FALSE(parameter.grad().defined());
@@ -220,7 +230,7 @@ TEST_CASE("cuda graph: each replay draws the numbers of its own step, and one th
   const RandomAddress end = random_state();
   CUDAGraph graph({small.x}, small.captured());
   manual_seed(9);  // another seed than under capture
-  CHECK(small.replayed(graph, 3) == eager);
+  CHECK(difference(small.replayed(graph, 3), eager) == "");
   CHECK(random_state().seed == end.seed);
   CHECK(random_state().offset == end.offset);
 
@@ -228,8 +238,7 @@ TEST_CASE("cuda graph: each replay draws the numbers of its own step, and one th
   Bits stuck = small.replayed(graph, 1);
   manual_seed(9);  // the second begins where the first did
   for (const auto& bytes : small.replayed(graph, 1)) stuck.push_back(bytes);
-  CHECK(stuck[0] == eager[0]);
-  CHECK(stuck[2] != eager[2]);
+  CHECK(difference(stuck, {eager.begin(), eager.begin() + 4}) == "2 of 4, 3 of 4, ");
 }
 
 TEST_CASE("cuda graph: the gradients are the graph's, whatever becomes of .grad, and outlive it", "[cuda]") {
@@ -244,18 +253,18 @@ TEST_CASE("cuda graph: the gradients are the graph's, whatever becomes of .grad,
     graph->replay();
     const Tensor first = small.x.grad();
     const std::uint32_t version = first.impl()->storage->version;
-    CHECK(bytes_of(first) == eager[1]);
+    CHECK(difference({bytes_of(first)}, {eager[1]}) == "");
     small.x.set_grad({});
     graph->replay();
     gradient = small.x.grad();
     CHECK(gradient.impl() == first.impl());
     CHECK(gradient.impl()->storage->version > version);
-    CHECK(bytes_of(gradient) == eager[3]);
+    CHECK(difference({bytes_of(gradient)}, {eager[3]}) == "");
     graph.reset();
   }
   small.x.set_grad({});
   for (int i = 0; i < 3; ++i) small.step();  // new buffers lie elsewhere
-  CHECK(bytes_of(gradient) == eager[3]);
+  CHECK(difference({bytes_of(gradient)}, {eager[3]}) == "");
 }
 
 TEST_CASE("cuda graph: its memory is as long as the step's buffers reach, and nothing is left of it",
@@ -268,9 +277,10 @@ TEST_CASE("cuda graph: its memory is as long as the step's buffers reach, and no
   const Held before = held();
   {
     std::optional<CUDAGraph> graph(std::in_place, std::vector<Tensor>{small.x}, small.captured());
-    // Each of 3000 numbers takes 12032 bytes (multiples of 256), a sum 256. tanh, dropout and tanh lie one behind the other, then
-    // the loss and, after the first tanh's place ... the gradients: see bytes_of_small.
-    CHECK(graph->bytes() == 256 + 3 * 12032 + 256 + 256 + 12032);
+    // 3000 numbers take 12032 bytes (a multiple of 256). Three lie one behind the other: what tanh, dropout and tanh make. The
+    // second goes, and the loss takes its place, which is too short then for the gradients of the sum and of the last tanh. The
+    // others find room between them.
+    CHECK(graph->bytes() == 256 + 5 * 12032);
     CHECK(held().device_bytes == before.device_bytes + static_cast<std::int64_t>(graph->bytes()));
     CHECK(held().graphs == before.graphs + 1);
     const Tensor gradient = (graph->replay(), small.x.grad());
@@ -363,11 +373,11 @@ TEST_CASE("cuda graph: what a step cannot do under capture is said, and the proc
     CHECK_FALSE(small.x.grad().defined());
     CHECK(random_state().offset == 0);
     if (before) CHECK(held() == *before);
-    CHECK(small.eager(2) == eager);
+    CHECK(difference(small.eager(2), eager) == "");
     small.x.set_grad({});
     manual_seed(9);
     CUDAGraph graph({small.x}, small.captured());
-    CHECK(small.replayed(graph, 2) == eager);
+    CHECK(difference(small.replayed(graph, 2), eager) == "");
     small.x.set_grad({});
   }
 }
@@ -403,7 +413,7 @@ TEST_CASE("cuda graph: a value that was offloaded before the step, and a limit t
                       Contains("a value that was offloaded before"));
   }
   small.x.set_grad({});
-  const std::size_t room = memory::live(device) + 4 * small.x.bytes();
+  const std::size_t room = memory::live(device) + 4 * small.x.bytes() + 512;
   memory::set_limit(device, room);
   CHECK_NOTHROW(small.step());
   small.x.set_grad({});
