@@ -140,7 +140,6 @@ GraphMemory* CudaServices::graph_memory_of(const void* data) const {
 
 // Its graph is gone: nothing is launched into it any more.
 void CudaServices::retire(GraphMemory& memory) noexcept {
-  static_cast<void>(cudaStreamSynchronize(copies_));
   for (void* data : std::exchange(memory.kept, {})) release_now(data);
   memory.launchable = false;
   drop_unused_graph_memory();

@@ -308,6 +308,33 @@ TEST_CASE("cuda graph: its memory is as long as the step's buffers reach, and no
   }
   CHECK(held() == before);
   CHECK(emulator_statistics().page_locked_bytes == locked);
+
+  // A warm-up that fails while its copies are on their way.
+  const auto fails = [&]() -> Tensor {
+    Tape tape;
+    checkpoint::run(checkpoint::Policy::offload(), [&] { return tanh(tanh(tanh(small.x))); });
+    throw UserError("enough");
+  };
+  CHECK_THROWS_WITH(CUDAGraph({small.x}, fails), "enough");
+  CHECK(held() == before);
+  CHECK(emulator_statistics().page_locked_bytes == locked);
+  CHECK(emulator_last_fault().empty());
+}
+
+TEST_CASE("cuda graph: a copy out that nobody waits for is done at a replay's end", "[cuda]") {
+  const EmulatorSettings settings({});
+  const Small small;
+  std::vector<Tensor> kept;  // a buffer that is not released, so that nothing waits for its copy
+  const auto step = [&] {
+    Tape tape;
+    checkpoint::run(checkpoint::Policy::offload(), [&] {
+      kept.push_back(tanh(small.x).detach());
+      return kept.back();
+    });
+    return kept.back();
+  };
+  CUDAGraph graph({small.x}, step);
+  CHECK(difference({bytes_of(graph.replay())}, {bytes_of(kept[0])}) == "");
 }
 
 TEST_CASE("cuda graph: what a step cannot do under capture is said, and the process goes on", "[cuda]") {
