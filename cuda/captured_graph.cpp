@@ -66,12 +66,12 @@ class CudaServices::Capture {
   }
 
   void begin() {
-    services_.synchronize();  // the warm-up's copies are done with the page-locked memory
     GraphMemory& memory = *services_.captured_memory_;
     const Device device = Device::cuda(services_.context_.index);
     if (memory::real_meters().of(device).missing(memory.bytes()) > 0)
       memory::throw_out_of_memory(memory.bytes(), device, "for the buffers of a step that is captured");
     memory.settle(services_.from_pool(memory.bytes()));
+    services_.synchronize();  // the warm-up's copies are done with the page-locked memory
     random_ = {random_state(), memory.random()};
     check(cudaStreamBeginCapture(services_.context_.stream, cudaStreamCaptureModeThreadLocal),
           "cudaStreamBeginCapture");
