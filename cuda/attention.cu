@@ -36,7 +36,7 @@ struct Problem {
   unsigned group;  // query heads that share a key head
   bool causal, drops;
   float dropout, keep_factor, scale;
-  RandomAddress random;
+  DeviceRandom random;
   Rows<const T> q, k, v;
   Mask mask;
 
@@ -62,8 +62,8 @@ struct Problem {
   __device__ float factor(std::int64_t b, std::int64_t h, std::int64_t i, std::int64_t j) const {
     if (!drops) return 1;
     const std::int64_t row = (b * s.heads + h) * s.queries + i;
-    const auto word = random.offset + static_cast<std::uint64_t>(row * ((s.keys + 3) / 4 * 4) + j);
-    return uniform_at(random.seed, word) >= dropout ? keep_factor : 0.0F;
+    const auto word = random.offset() + static_cast<std::uint64_t>(row * ((s.keys + 3) / 4 * 4) + j);
+    return uniform_at(random.seed(), word) >= dropout ? keep_factor : 0.0F;
   }
 };
 
@@ -230,7 +230,7 @@ Rows<T> rows_of(const V& view, const AttentionShape& s) {
 }
 
 template <class T, class Args>
-Problem<T> problem_of(const Args& args) {
+Problem<T> problem_of(const Args& args, const Context& context) {
   const AttentionShape& s = args.shape;
   const AttentionSettings& settings = args.settings;
   Problem<T> p = {};
@@ -241,7 +241,7 @@ Problem<T> problem_of(const Args& args) {
   p.dropout = static_cast<float>(settings.dropout);
   p.keep_factor = static_cast<float>(1 / (1 - settings.dropout));
   p.scale = static_cast<float>(settings.scale);
-  p.random = settings.random;
+  p.random = device_random(context, settings.random);
   p.q = rows_of<const T>(args.q, s, s.queries);
   p.k = rows_of<const T>(args.k, s, s.keys);
   p.v = rows_of<const T>(args.v, s, s.keys);
@@ -264,10 +264,11 @@ void launch_warps(const char* name, const Context& context, std::int64_t warps, 
 
 void run_attention_kernel(const AttentionArgs& args) {
   const AttentionShape& s = args.shape;
+  const Context& context = use(args.y.info->device);
   with_floating(args.y.info->dtype, [&](auto stored) {
     using T = decltype(stored);
-    launch_warps("attention", use(args.y.info->device), s.batch * s.heads * s.queries, attend<T>,
-                 problem_of<T>(args), rows_of<T>(args.y, s), args.lse.as<float>());
+    launch_warps("attention", context, s.batch * s.heads * s.queries, attend<T>, problem_of<T>(args, context),
+                 rows_of<T>(args.y, s), args.lse.as<float>());
   });
 }
 
@@ -277,8 +278,8 @@ void run_attention_backward_kernels(const AttentionBackwardArgs& args, float* de
   const std::int64_t rows = s.batch * s.heads * s.queries;
   with_floating(args.dy.info->dtype, [&](auto stored) {
     using T = decltype(stored);
-    BackwardProblem<T> p = {problem_of<T>(args), rows_of<const T>(args.dy, s), rows_of<const T>(args.y, s),
-                            args.lse.as<float>(), delta};
+    BackwardProblem<T> p = {problem_of<T>(args, context), rows_of<const T>(args.dy, s),
+                            rows_of<const T>(args.y, s), args.lse.as<float>(), delta};
     launch_warps("attention_backward", context, rows, find_delta<T>, s, p.dy, p.y, delta);
     const Rows<T> dq = rows_of<T>(args.dq, s, s.queries), dk = rows_of<T>(args.dk, s, s.keys),
                   dv = rows_of<T>(args.dv, s, s.keys);
