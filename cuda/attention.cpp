@@ -1,4 +1,4 @@
-// attention: cuDNN's fused kernels in bf16 and f16 where it has them, our own in f32, with a mask or dropout, and elsewhere.
+// attention: cuDNN's fused kernels in bf16 and f16 where it has them, our own in f32 and f64, with a mask or dropout, and elsewhere.
 #include <algorithm>
 #include <cmath>
 #include <vector>
@@ -39,7 +39,9 @@ AttentionProblem problem_of(const Args& args) {
 template <class Args>
 bool suits_cudnn(const Args& args) {
   const AttentionShape& s = args.shape;
-  if (args.q.values.info->dtype == DType::f32 || args.mask.info || args.settings.dropout != 0) return false;
+  const DType dtype = args.q.values.info->dtype;
+  if (dtype == DType::f32 || dtype == DType::f64 || args.mask.info || args.settings.dropout != 0)
+    return false;
   if (s.batch == 0 || s.queries == 0 || s.keys == 0 || cudnnGetVersion() < 91600) return false;
   if (s.head_dim > 256) return false;
   return s.queries > 1 || (s.keys > 1 && !args.settings.causal);
@@ -101,9 +103,9 @@ void attention(const AttentionArgs& args, std::span<std::byte> workspace) {
 
 // ---- backward
 
-// Of the delta of each query and head; behind it begins cuDNN's.
-std::size_t delta_bytes(const AttentionShape& s) {
-  return (static_cast<std::size_t>(s.batch * s.heads * s.queries) * sizeof(float) + 255) / 256 * 256;
+// Of the delta of each query and head, which lies as lse does; behind it begins cuDNN's.
+std::size_t delta_bytes(const AttentionBackwardArgs& args) {
+  return (args.lse.info->bytes() + 255) / 256 * 256;
 }
 
 bool suits_cudnn_backward(const AttentionBackwardArgs& args) {
@@ -111,7 +113,7 @@ bool suits_cudnn_backward(const AttentionBackwardArgs& args) {
 }
 
 std::size_t attention_backward_workspace(const AttentionBackwardArgs& args) {
-  const std::size_t delta = delta_bytes(args.shape);
+  const std::size_t delta = delta_bytes(args);
   if (!suits_cudnn_backward(args)) return delta;
   const CudnnGraph graph =
       graph_of(GraphKind::attention_backward, part_of_batch(problem_of(args), kMostWorkspace));
@@ -121,7 +123,7 @@ std::size_t attention_backward_workspace(const AttentionBackwardArgs& args) {
 void attention_backward(const AttentionBackwardArgs& args, std::span<std::byte> workspace) {
   const AttentionShape& s = args.shape;
   const Device device = args.dy.info->device;
-  auto* delta = reinterpret_cast<float*>(workspace.data());
+  void* const delta = workspace.data();
   if (!suits_cudnn_backward(args)) return run_attention_backward_kernels(args, delta);
   const AttentionProblem part = part_of_batch(problem_of(args), kMostWorkspace);
   const CudnnGraph graph = graph_of(GraphKind::attention_backward, part);
@@ -153,14 +155,14 @@ void attention_backward(const AttentionBackwardArgs& args, std::span<std::byte> 
   for (std::int64_t entry = 0; entry < s.batch; entry += part.shape.batch) {
     const std::vector<void*> data = data_from(entry);
     run_graph(graph, device, std::span(ids).first(count), std::span(data).first(count),
-              workspace.subspan(delta_bytes(s)));
+              workspace.subspan(delta_bytes(args)));
   }
 }
 
 }  // namespace
 
 void fill_attention() {
-  for (const DType dtype : {DType::f32, DType::bf16, DType::f16}) {
+  for (const DType dtype : {DType::f32, DType::f64, DType::bf16, DType::f16}) {
     attention_slot.fill(Device::CUDA, dtype, {attention, attention_workspace});
     attention_backward_slot.fill(Device::CUDA, dtype, {attention_backward, attention_backward_workspace});
   }

@@ -32,10 +32,12 @@ struct Mask {
 // What forward and backward share.
 template <class T>
 struct Problem {
+  using C = Computed<T>;
   AttentionShape s;
   unsigned group;  // query heads that share a key head
   bool causal, drops;
-  float dropout, keep_factor, scale;
+  float dropout;
+  C keep_factor, scale;
   DeviceRandom random;
   Rows<const T> q, k, v;
   Mask mask;
@@ -43,38 +45,38 @@ struct Problem {
   // A query sees some of the first `seen` keys.
   __device__ std::int64_t seen(std::int64_t i) const { return causal && i + 1 < s.keys ? i + 1 : s.keys; }
 
-  __device__ float dot(const T* a, const T* b) const {
-    float sum = 0;
+  __device__ C dot(const T* a, const T* b) const {
+    C sum = 0;
     for (std::int64_t d = 0; d < s.head_dim; ++d) sum += widen(a[d]) * widen(b[d]);
     return sum;
   }
   // Minus infinity where the mask hides key j. `key_head` serves head h.
-  __device__ float score(std::int64_t b, std::int64_t h, std::int64_t key_head, std::int64_t i,
-                         std::int64_t j) const {
-    const float product = scale * dot(q.at(b, i, h), k.at(b, j, key_head));
+  __device__ C score(std::int64_t b, std::int64_t h, std::int64_t key_head, std::int64_t i,
+                     std::int64_t j) const {
+    const C product = scale * dot(q.at(b, i, h), k.at(b, j, key_head));
     if (!mask.data) return product;
     const std::int64_t at =
         b * mask.strides[0] + h * mask.strides[1] + i * mask.strides[2] + j * mask.strides[3];
-    if (!mask.boolean) return product + static_cast<const float*>(mask.data)[at];
+    if (!mask.boolean) return product + static_cast<const C*>(mask.data)[at];
     return static_cast<const bool*>(mask.data)[at] ? product : -INFINITY;
   }
   // What dropout multiplies the weight with.
-  __device__ float factor(std::int64_t b, std::int64_t h, std::int64_t i, std::int64_t j) const {
+  __device__ C factor(std::int64_t b, std::int64_t h, std::int64_t i, std::int64_t j) const {
     if (!drops) return 1;
     const std::int64_t row = (b * s.heads + h) * s.queries + i;
     const auto word = random.offset() + static_cast<std::uint64_t>(row * ((s.keys + 3) / 4 * 4) + j);
-    return uniform_at(random.seed(), word) >= dropout ? keep_factor : 0.0F;
+    return uniform_at(random.seed(), word) >= dropout ? keep_factor : C{0};
   }
 };
 
 // The lane's elements lane, lane + 32, ... of sum over the 32 partners of weight x row(partner), for `count` partners.
 template <class T, class RowOf>
-__device__ void add_weighted(float (&sums)[kLaneElements], float weight, std::int64_t count,
+__device__ void add_weighted(Computed<T> (&sums)[kLaneElements], Computed<T> weight, std::int64_t count,
                              std::int64_t part, std::int64_t head_dim, RowOf row_of) {
   const auto lane = static_cast<std::int64_t>(threadIdx.x % kWarp);
 #pragma unroll 4  // more needs more registers than there are
   for (int t = 0; t < kWarp; ++t) {
-    const float shared_weight = __shfl_sync(~0U, weight, t);
+    const Computed<T> shared_weight = __shfl_sync(~0U, weight, t);
     if (t >= count) continue;
     const T* row = row_of(t);
     for (int e = 0; e < kLaneElements; ++e) {
@@ -85,7 +87,7 @@ __device__ void add_weighted(float (&sums)[kLaneElements], float weight, std::in
 }
 
 template <class T>
-__device__ void write_part(const float (&sums)[kLaneElements], float factor, std::int64_t part,
+__device__ void write_part(const Computed<T> (&sums)[kLaneElements], Computed<T> factor, std::int64_t part,
                            std::int64_t head_dim, T* row) {
   const auto lane = static_cast<std::int64_t>(threadIdx.x % kWarp);
   for (int e = 0; e < kLaneElements; ++e) {
@@ -109,30 +111,31 @@ __device__ std::int64_t warp_number() { return thread_number() / kWarp; }
 
 // With the highest score so far taken out of the exponents; sums are scaled anew when a higher one comes.
 template <class T>
-__global__ void __launch_bounds__(kBlock, 4) attend(Problem<T> p, Rows<T> y, float* lse) {
+__global__ void __launch_bounds__(kBlock, 4) attend(Problem<T> p, Rows<T> y, Computed<T>* lse) {
+  using C = Computed<T>;
   const std::int64_t row = warp_number(), lane = threadIdx.x % kWarp;
   const AttentionShape s = p.s;
   if (row >= s.batch * s.heads * s.queries) return;
   const auto [b, h, i] = Place(row, s.heads, s.queries);
   const std::int64_t key_head = static_cast<unsigned>(h) / p.group, seen = p.seen(i);
   for (std::int64_t part = 0; part < s.head_dim; part += kHeadPart) {
-    float sums[kLaneElements] = {}, highest = -INFINITY, total = 0;
+    C sums[kLaneElements] = {}, highest = -INFINITY, total = 0;
     for (std::int64_t first = 0; first < seen; first += kWarp) {
       const std::int64_t j = first + lane;
-      const float score = j < seen ? p.score(b, h, key_head, i, j) : -INFINITY;
-      const float higher = Greater{}(highest, reduce_warp(score, Greater{}));
+      const C score = j < seen ? p.score(b, h, key_head, i, j) : -INFINITY;
+      const C higher = Greater{}(highest, reduce_warp(score, Greater{}));
       if (higher == -INFINITY) continue;
-      const float correction = expf(highest - higher);
-      const float weight = score == -INFINITY ? 0.0F : expf(score - higher);
+      const C correction = ::exp(highest - higher);
+      const C weight = score == -INFINITY ? C{0} : ::exp(score - higher);
       highest = higher;
       total = total * correction + reduce_warp(weight, Add{});
-      for (float& sum : sums) sum *= correction;
-      const float kept = j < seen ? weight * p.factor(b, h, i, j) : 0.0F;
+      for (C& sum : sums) sum *= correction;
+      const C kept = j < seen ? weight * p.factor(b, h, i, j) : C{0};
       add_weighted<T>(sums, kept, seen - first, part, s.head_dim,
                       [&](int t) { return p.v.at(b, first + t, key_head); });
     }
-    write_part(sums, total == 0 ? 0.0F : 1 / total, part, s.head_dim, y.at(b, i, h));
-    if (part == 0 && lane == 0) lse[row] = highest + logf(total);
+    write_part<T>(sums, total == 0 ? C{0} : 1 / total, part, s.head_dim, y.at(b, i, h));
+    if (part == 0 && lane == 0) lse[row] = highest + ::log(total);
   }
 }
 
@@ -141,33 +144,34 @@ __global__ void __launch_bounds__(kBlock, 4) attend(Problem<T> p, Rows<T> y, flo
 
 template <class T>
 struct BackwardProblem : Problem<T> {
+  using C = Computed<T>;
   Rows<const T> dy, y;
-  const float* lse;
-  const float* delta;  // of each row
+  const C* lse;
+  const C* delta;  // of each row
 
   struct Gradient {
-    float score, kept;  // times what multiplies q and k; the weight as forward used it
+    C score, kept;  // times what multiplies q and k; the weight as forward used it
   };
   __device__ Gradient gradient(std::int64_t b, std::int64_t h, std::int64_t key_head, std::int64_t i,
                                std::int64_t j) const {
     const AttentionShape& s = this->s;
     const std::int64_t row = (b * s.heads + h) * s.queries + i;
-    const float score = this->score(b, h, key_head, i, j);
+    const C score = this->score(b, h, key_head, i, j);
     if (score == -INFINITY) return {0, 0};
-    const float weight = expf(score - lse[row]), factor = this->factor(b, h, i, j);
-    const float of_weight = factor * this->dot(dy.at(b, i, h), this->v.at(b, j, key_head)) - delta[row];
+    const C weight = ::exp(score - lse[row]), factor = this->factor(b, h, i, j);
+    const C of_weight = factor * this->dot(dy.at(b, i, h), this->v.at(b, j, key_head)) - delta[row];
     return {this->scale * weight * of_weight, weight * factor};
   }
 };
 
 template <class T>
 __global__ void __launch_bounds__(kBlock, 4)
-    find_delta(AttentionShape s, Rows<const T> dy, Rows<const T> y, float* delta) {
+    find_delta(AttentionShape s, Rows<const T> dy, Rows<const T> y, Computed<T>* delta) {
   const std::int64_t row = warp_number();
   if (row >= s.batch * s.heads * s.queries) return;
   const auto [b, h, i] = Place(row, s.heads, s.queries);
   const T *gradient = dy.at(b, i, h), *result = y.at(b, i, h);
-  float sum = 0;
+  Computed<T> sum = 0;
   for (std::int64_t d = threadIdx.x % kWarp; d < s.head_dim; d += kWarp)
     sum += widen(gradient[d]) * widen(result[d]);
   sum = reduce_warp(sum, Add{});
@@ -182,14 +186,14 @@ __global__ void __launch_bounds__(kBlock, 4) attend_backward_queries(BackwardPro
   const auto [b, h, i] = Place(row, s.heads, s.queries);
   const std::int64_t key_head = static_cast<unsigned>(h) / p.group, seen = p.seen(i);
   for (std::int64_t part = 0; part < s.head_dim; part += kHeadPart) {
-    float sums[kLaneElements] = {};
+    Computed<T> sums[kLaneElements] = {};
     for (std::int64_t first = 0; first < seen; first += kWarp) {
       const std::int64_t j = first + lane;
-      const float score = j < seen ? p.gradient(b, h, key_head, i, j).score : 0.0F;
+      const Computed<T> score = j < seen ? p.gradient(b, h, key_head, i, j).score : 0;
       add_weighted<T>(sums, score, seen - first, part, s.head_dim,
                       [&](int t) { return p.k.at(b, first + t, key_head); });
     }
-    write_part(sums, 1.0F, part, s.head_dim, dq.at(b, i, h));
+    write_part<T>(sums, 1, part, s.head_dim, dq.at(b, i, h));
   }
 }
 
@@ -201,7 +205,7 @@ __global__ void __launch_bounds__(kBlock, 4)
   if (row >= s.batch * s.key_heads * s.keys) return;
   const auto [b, key_head, j] = Place(row, s.key_heads, s.keys);
   for (std::int64_t part = 0; part < s.head_dim; part += kHeadPart) {
-    float of_k[kLaneElements] = {}, of_v[kLaneElements] = {};
+    Computed<T> of_k[kLaneElements] = {}, of_v[kLaneElements] = {};
     for (std::int64_t h = key_head * p.group; h < (key_head + 1) * p.group; ++h)
       for (std::int64_t first = p.causal ? j : 0; first < s.queries; first += kWarp) {
         const std::int64_t i = first + lane;
@@ -212,8 +216,8 @@ __global__ void __launch_bounds__(kBlock, 4)
         add_weighted<T>(of_v, gradient.kept, s.queries - first, part, s.head_dim,
                         [&](int t) { return p.dy.at(b, first + t, h); });
       }
-    if (dk.data) write_part(of_k, 1.0F, part, s.head_dim, dk.at(b, j, key_head));
-    if (dv.data) write_part(of_v, 1.0F, part, s.head_dim, dv.at(b, j, key_head));
+    if (dk.data) write_part<T>(of_k, 1, part, s.head_dim, dk.at(b, j, key_head));
+    if (dv.data) write_part<T>(of_v, 1, part, s.head_dim, dv.at(b, j, key_head));
   }
 }
 
@@ -239,8 +243,8 @@ Problem<T> problem_of(const Args& args, const Context& context) {
   p.causal = settings.causal;
   p.drops = settings.dropout != 0;
   p.dropout = static_cast<float>(settings.dropout);
-  p.keep_factor = static_cast<float>(1 / (1 - settings.dropout));
-  p.scale = static_cast<float>(settings.scale);
+  p.keep_factor = static_cast<Computed<T>>(1 / (1 - settings.dropout));
+  p.scale = static_cast<Computed<T>>(settings.scale);
   p.random = device_random(context, settings.random);
   p.q = rows_of<const T>(args.q, s, s.queries);
   p.k = rows_of<const T>(args.k, s, s.keys);
@@ -265,22 +269,24 @@ void launch_warps(const char* name, const Context& context, std::int64_t warps, 
 void run_attention_kernel(const AttentionArgs& args) {
   const AttentionShape& s = args.shape;
   const Context& context = use(args.y.info->device);
-  with_floating(args.y.info->dtype, [&](auto stored) {
+  with_any_floating(args.y.info->dtype, [&](auto stored) {
     using T = decltype(stored);
     launch_warps("attention", context, s.batch * s.heads * s.queries, attend<T>, problem_of<T>(args, context),
-                 rows_of<T>(args.y, s), args.lse.as<float>());
+                 rows_of<T>(args.y, s), args.lse.as<Computed<T>>());
   });
 }
 
-void run_attention_backward_kernels(const AttentionBackwardArgs& args, float* delta) {
+void run_attention_backward_kernels(const AttentionBackwardArgs& args, void* delta) {
   const AttentionShape& s = args.shape;
   const Context& context = use(args.dy.info->device);
   const std::int64_t rows = s.batch * s.heads * s.queries;
-  with_floating(args.dy.info->dtype, [&](auto stored) {
+  with_any_floating(args.dy.info->dtype, [&](auto stored) {
     using T = decltype(stored);
     BackwardProblem<T> p = {problem_of<T>(args, context), rows_of<const T>(args.dy, s),
-                            rows_of<const T>(args.y, s), args.lse.as<float>(), delta};
-    launch_warps("attention_backward", context, rows, find_delta<T>, s, p.dy, p.y, delta);
+                            rows_of<const T>(args.y, s), args.lse.as<Computed<T>>(),
+                            static_cast<Computed<T>*>(delta)};
+    launch_warps("attention_backward", context, rows, find_delta<T>, s, p.dy, p.y,
+                 static_cast<Computed<T>*>(delta));
     const Rows<T> dq = rows_of<T>(args.dq, s, s.queries), dk = rows_of<T>(args.dk, s, s.keys),
                   dv = rows_of<T>(args.dv, s, s.keys);
     if (dq.data) launch_warps("attention_backward", context, rows, attend_backward_queries<T>, p, dq);

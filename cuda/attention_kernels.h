@@ -5,7 +5,7 @@
 namespace reprise::cuda {
 
 void run_attention_kernel(const AttentionArgs& args);
-// `delta`: room for a float of each query and head.
-void run_attention_backward_kernels(const AttentionBackwardArgs& args, float* delta);
+// `delta`: room for a number of each query and head, as lse has.
+void run_attention_backward_kernels(const AttentionBackwardArgs& args, void* delta);
 
 }  // namespace reprise::cuda

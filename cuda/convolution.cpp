@@ -75,7 +75,7 @@ Convolution convolution_of(const Conv2dArgs& args) {
                         args.y.info->shape, args.x.info->dtype, args.options);
 }
 
-// With the bias in the same graph: added in f32, so that y is rounded once. Nothing without a bias, and where there is no
+// With the bias in the same graph: added before y is rounded, so that it is rounded once. Nothing without a bias, and where there is no
 // product.
 std::optional<CudnnGraph> graph_with_bias(const Conv2dArgs& args) {
   Convolution convolution = convolution_of(args);
@@ -168,7 +168,7 @@ void conv2d_backward_weight(const Conv2dBackwardWeightArgs& args, std::span<std:
 }  // namespace
 
 void fill_convolution() {
-  for (const DType dtype : {DType::f32, DType::bf16, DType::f16}) {
+  for (const DType dtype : {DType::f32, DType::f64, DType::bf16, DType::f16}) {
     conv2d_slot.fill(Device::CUDA, dtype, {conv2d, conv2d_workspace});
     conv2d_backward_input_slot.fill(Device::CUDA, dtype,
                                     {conv2d_backward_input, conv2d_backward_input_workspace});

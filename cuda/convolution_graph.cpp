@@ -17,7 +17,7 @@ Descriptor image(std::int64_t id, const Convolution& c, const Shape& s) {
 }
 
 Descriptor settings(const Convolution& c) {
-  const cudnnDataType_t compute = CUDNN_DATA_FLOAT;
+  const cudnnDataType_t compute = computed_type(c.dtype);
   const cudnnConvolutionMode_t mode = CUDNN_CROSS_CORRELATION;
   const auto pair = [](Pair p) { return std::array<std::int64_t, 2>{p.h, p.w}; };
   Descriptor result(CUDNN_BACKEND_CONVOLUTION_DESCRIPTOR);
@@ -72,11 +72,11 @@ Names names_of(ConvolutionKind kind) {
 
 std::vector<Descriptor> convolution_operations(const Convolution& c) {
   const Names names = names_of(c.kind);
-  OperationGraph graph;
+  OperationGraph graph(computed_type(c.dtype));
   const GraphTensor y{extents_of(c.y), image(kResult, c, c.y)};
-  // With a bias the sums stay in f32 until it is added to them.
+  // With a bias the sums stay in what they are computed in until it is added to them.
   const GraphTensor sums =
-      c.bias ? graph.between(y.extents, strides_of(c.y), CUDNN_DATA_FLOAT) : GraphTensor();
+      c.bias ? graph.between(y.extents, strides_of(c.y), computed_type(c.dtype)) : GraphTensor();
   graph.append(names.operation)
       .set(names.x, image(kImage, c, c.x))
       .set(names.weight, image(kWeight, c, c.weight))

@@ -15,7 +15,7 @@ struct Convolution {
   Shape x, weight, y;
   Pair stride = 1, padding = 0, dilation = 1;
   std::int64_t alignment = 16;  // of where the tensors begin, in bytes
-  // Forward: a bias [out] is added in the same graph, in f32, before y is rounded.
+  // Forward: a bias [out] is added in the same graph, before y is rounded.
   bool bias = false;
 };
 
@@ -24,9 +24,9 @@ inline constexpr std::int64_t kImage = 1, kWeight = 2, kResult = 3, kBias = 4;
 
 std::vector<Descriptor> convolution_operations(const Convolution& convolution);
 
-// Engines that round f32 are for f32 alone to refuse.
+// Engines that round are for f64 to refuse, and for f32 unless TF32 is allowed; numbers of 16 bits lose nothing.
 inline PlanRequest plan_request(const Convolution& convolution, bool allow_tf32) {
-  return {.tf32 = allow_tf32 || convolution.dtype != DType::f32};
+  return {.tf32 = convolution.dtype == DType::f32 ? allow_tf32 : convolution.dtype != DType::f64};
 }
 
 }  // namespace reprise::cuda

@@ -78,7 +78,11 @@ void check(cudnnStatus_t status, const char* call) {
 cudnnDataType_t cudnn_type(DType dtype) {
   return dtype == DType::bf16  ? CUDNN_DATA_BFLOAT16
          : dtype == DType::f16 ? CUDNN_DATA_HALF
+         : dtype == DType::f64 ? CUDNN_DATA_DOUBLE
                                : CUDNN_DATA_FLOAT;
+}
+cudnnDataType_t computed_type(DType dtype) {
+  return dtype == DType::f64 ? CUDNN_DATA_DOUBLE : CUDNN_DATA_FLOAT;
 }
 
 Descriptor::Descriptor(cudnnBackendDescriptorType_t type) {

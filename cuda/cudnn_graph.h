@@ -19,6 +19,8 @@ namespace reprise::cuda {
 void check(cudnnStatus_t status, const char* call);
 
 cudnnDataType_t cudnn_type(DType dtype);
+// What numbers of a floating dtype are computed in: f64 in f64, others in f32.
+cudnnDataType_t computed_type(DType dtype);
 
 // A descriptor is made, given attributes and finalized.
 class Descriptor {
@@ -62,7 +64,7 @@ struct CudnnPlan {
 };
 
 struct PlanRequest {
-  // Engines that round f32 to TF32 may be chosen.
+  // Engines that round f32 to TF32, or any operand, may be chosen.
   bool tf32 = false;
   std::size_t most_workspace = std::size_t{256} << 20;
   friend auto operator<=>(const PlanRequest&, const PlanRequest&) = default;

@@ -1,7 +1,7 @@
 #pragma once
 // What every file of kernels is made with: launching, and elements as they are stored and computed with.
 //
-// A kernel computes in f32 on f32, bf16 and f16, and in f64 on f64 where it is there for f64. Its results depend on shapes
+// A kernel computes in f32 on f32, bf16 and f16, and in f64 on f64. Its results depend on shapes
 // alone: no atomics, sums in a fixed order.
 // Kernels get their shared memory from shared_memory() and no other way, so that the emulator of the tests can watch it.
 #include <cuda_bf16.h>

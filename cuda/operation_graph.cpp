@@ -28,6 +28,7 @@ GraphTensor OperationGraph::memory(std::int64_t id, DType dtype, const Extents& 
 GraphTensor OperationGraph::number(std::int64_t id) {
   return make_tensor(id, CUDNN_DATA_FLOAT, {1, 1, 1, 1}, {1, 1, 1, 1}, CUDNN_ATTR_TENSOR_IS_BY_VALUE);
 }
+GraphTensor OperationGraph::between(const Extents& extents) { return between(extents, computed_); }
 GraphTensor OperationGraph::between(const Extents& extents, cudnnDataType_t type) {
   return between(extents, row_major(extents), type);
 }
@@ -41,9 +42,8 @@ Descriptor& OperationGraph::append(cudnnBackendDescriptorType_t type) {
 }
 
 void OperationGraph::matmul(const GraphTensor& a, const GraphTensor& b, const GraphTensor& c) {
-  const cudnnDataType_t compute = CUDNN_DATA_FLOAT;
   Descriptor settings(CUDNN_BACKEND_MATMUL_DESCRIPTOR);
-  settings.set(CUDNN_ATTR_MATMUL_COMP_TYPE, CUDNN_TYPE_DATA_TYPE, 1, &compute).finalize();
+  settings.set(CUDNN_ATTR_MATMUL_COMP_TYPE, CUDNN_TYPE_DATA_TYPE, 1, &computed_).finalize();
   append(CUDNN_BACKEND_OPERATION_MATMUL_DESCRIPTOR)
       .set(CUDNN_ATTR_OPERATION_MATMUL_ADESC, a.descriptor)
       .set(CUDNN_ATTR_OPERATION_MATMUL_BDESC, b.descriptor)
@@ -70,15 +70,15 @@ void OperationGraph::append_pointwise(cudnnPointwiseMode_t mode, cudnnDataType_t
 }
 
 void OperationGraph::pointwise(cudnnPointwiseMode_t mode, const GraphTensor& x, const GraphTensor& y) {
-  append_pointwise(mode, CUDNN_DATA_FLOAT, 0, x, nullptr, nullptr, y);
+  append_pointwise(mode, computed_, 0, x, nullptr, nullptr, y);
 }
 void OperationGraph::pointwise(cudnnPointwiseMode_t mode, const GraphTensor& x, const GraphTensor& b,
                                const GraphTensor& y) {
-  append_pointwise(mode, CUDNN_DATA_FLOAT, 0, x, &b, nullptr, y);
+  append_pointwise(mode, computed_, 0, x, &b, nullptr, y);
 }
 void OperationGraph::select(const GraphTensor& x, const GraphTensor& b, const GraphTensor& t,
                             const GraphTensor& y) {
-  append_pointwise(CUDNN_POINTWISE_BINARY_SELECT, CUDNN_DATA_FLOAT, 0, x, &b, &t, y);
+  append_pointwise(CUDNN_POINTWISE_BINARY_SELECT, computed_, 0, x, &b, &t, y);
 }
 void OperationGraph::index(const GraphTensor& x, std::int64_t axis, const GraphTensor& y) {
   append_pointwise(CUDNN_POINTWISE_GEN_INDEX, CUDNN_DATA_INT32, axis, x, nullptr, nullptr, y);
@@ -89,9 +89,8 @@ void OperationGraph::compare(cudnnPointwiseMode_t mode, const GraphTensor& x, co
 }
 
 void OperationGraph::reduce(cudnnReduceTensorOp_t op, const GraphTensor& x, const GraphTensor& y) {
-  const cudnnDataType_t compute = CUDNN_DATA_FLOAT;
   Descriptor settings(CUDNN_BACKEND_REDUCTION_DESCRIPTOR);
-  settings.set(CUDNN_ATTR_REDUCTION_COMP_TYPE, CUDNN_TYPE_DATA_TYPE, 1, &compute)
+  settings.set(CUDNN_ATTR_REDUCTION_COMP_TYPE, CUDNN_TYPE_DATA_TYPE, 1, &computed_)
       .set(CUDNN_ATTR_REDUCTION_OPERATOR, CUDNN_TYPE_REDUCTION_OPERATOR_TYPE, 1, &op)
       .finalize();
   append(CUDNN_BACKEND_OPERATION_REDUCTION_DESCRIPTOR)

@@ -19,15 +19,18 @@ struct GraphTensor {
   Descriptor descriptor;
 };
 
-// An operation is appended by a call; f32 is what it computes in, unless it makes indices or truth values.
+// An operation is appended by a call; it computes in `computed`, unless it makes indices or truth values.
 class OperationGraph {
  public:
+  explicit OperationGraph(cudnnDataType_t computed = CUDNN_DATA_FLOAT) : computed_(computed) {}
+
   // In memory, named `id` to the plan.
   static GraphTensor memory(std::int64_t id, DType dtype, const Extents& extents, const Extents& strides);
   // A number in f32 that the host hands over at each run: its address is in the host's memory.
   static GraphTensor number(std::int64_t id);
   // Between two operations: it need not lie anywhere.
-  GraphTensor between(const Extents& extents, cudnnDataType_t type = CUDNN_DATA_FLOAT);
+  GraphTensor between(const Extents& extents);
+  GraphTensor between(const Extents& extents, cudnnDataType_t type);
   GraphTensor between(const Extents& extents, const Extents& strides, cudnnDataType_t type);
 
   void matmul(const GraphTensor& a, const GraphTensor& b,
@@ -52,6 +55,7 @@ class OperationGraph {
                         const GraphTensor& x, const GraphTensor* b, const GraphTensor* t,
                         const GraphTensor& y);
 
+  cudnnDataType_t computed_;
   std::vector<Descriptor> operations_;
   std::int64_t next_id_ = 1000;  // of tensors that lie nowhere
 };

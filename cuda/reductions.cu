@@ -209,10 +209,11 @@ void column_sum(const ColumnSumArgs& args, std::span<std::byte> workspace) {
   });
 }
 
-// ---- clipping: gradients are f32
+// ---- clipping: gradients are f32 or f64
 
+template <class T>
 struct Square {
-  const float* x;
+  const T* x;
   __device__ double operator()(std::int64_t i) const {
     const auto value = static_cast<double>(x[i]);
     return value * value;
@@ -227,23 +228,26 @@ std::size_t square_sum_workspace(const SquareSumArgs& args) {
   return total_workspace(args.x.info->shape.numel()) + sizeof(double);
 }
 
+template <class T>
 void square_sum(const SquareSumArgs& args, std::span<std::byte> workspace) {
   const Device device = args.x.info->device;
   auto* result = reinterpret_cast<double*>(workspace.data());
   total("square_sum", use(device), args.x.info->shape.numel(), workspace.subspan(sizeof(double)),
-        Square{args.x.as<float>()}, WriteTotal{result});
+        Square<T>{args.x.as<T>()}, WriteTotal{result});
   services(device.index).copy(args.result, result, sizeof(double));
 }
 
-__global__ void scale_elements(std::int64_t count, float factor, float* x) {
+template <class T>
+__global__ void scale_elements(std::int64_t count, T factor, T* x) {
   const std::int64_t i = thread_number();
   if (i < count) x[i] *= factor;
 }
 
+template <class T>
 void scale_in_place(const ScaleInPlaceArgs& args, std::span<std::byte>) {
   const std::int64_t count = args.x.info->shape.numel();
-  launch_each("scale_in_place", use(args.x.info->device), count, scale_elements, count,
-              static_cast<float>(args.factor), args.x.as<float>());
+  launch_each("scale_in_place", use(args.x.info->device), count, scale_elements<T>, count,
+              static_cast<T>(args.factor), args.x.as<T>());
 }
 
 }  // namespace
@@ -254,8 +258,10 @@ void fill_reductions() {
   fill_numbers(min_slot, min, extreme_workspace);
   fill_numbers(argmax_slot, argmax);
   fill_any_floating(column_sum_slot, column_sum, column_sum_workspace);
-  fill(square_sum_slot, {DType::f32}, square_sum, square_sum_workspace);
-  fill(scale_in_place_slot, {DType::f32}, scale_in_place);
+  fill(square_sum_slot, {DType::f32}, square_sum<float>, square_sum_workspace);
+  fill(square_sum_slot, {DType::f64}, square_sum<double>, square_sum_workspace);
+  fill(scale_in_place_slot, {DType::f32}, scale_in_place<float>);
+  fill(scale_in_place_slot, {DType::f64}, scale_in_place<double>);
 }
 
 }  // namespace reprise::cuda

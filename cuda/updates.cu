@@ -1,4 +1,4 @@
-// Optimizer steps: many parameters in one launch. Parameters are f32, or masters in f32 of parameters of 16 bits.
+// Optimizer steps: many parameters in one launch. Parameters are f32 or f64, or masters in f32 of parameters of 16 bits.
 #include "reprise/cuda/kernel.cuh"
 #include "reprise/cuda/slots.h"
 #include "reprise/ops/adam_update.h"
@@ -41,69 +41,75 @@ __device__ void for_block(const Batch<TensorPointers>& batch, Update update) {
   for (std::int64_t i = first + threadIdx.x; i < last; i += blockDim.x) update(batch.pointers[tensor], i);
 }
 
+template <class T>
 struct AdamPointers {
-  float* parameter;
+  T* parameter;
   WritableFloats rounded;
-  const float* gradient;
-  float *m, *v;
+  const T* gradient;
+  T *m, *v;
 };
+template <class T>
 struct AdamConstants {
-  float decay, shrink, beta1, one_minus_beta1, beta2, one_minus_beta2, rate, root, eps;
+  T decay, shrink, beta1, one_minus_beta1, beta2, one_minus_beta2, rate, root, eps;
   friend bool operator==(const AdamConstants&, const AdamConstants&) = default;
   explicit AdamConstants(const AdamArgs& args) {
     const bool decoupled = args.weight_decay_kind == WeightDecay::decoupled;
-    decay = static_cast<float>(decoupled ? 0.0 : args.weight_decay);
-    shrink = static_cast<float>(decoupled ? 1.0 - args.lr * args.weight_decay : 1.0);
-    beta1 = static_cast<float>(args.beta1);
-    one_minus_beta1 = static_cast<float>(1.0 - args.beta1);
-    beta2 = static_cast<float>(args.beta2);
-    one_minus_beta2 = static_cast<float>(1.0 - args.beta2);
-    rate = static_cast<float>(args.lr / args.correction1);
-    root = static_cast<float>(::sqrt(args.correction2));
-    eps = static_cast<float>(args.eps);
+    decay = static_cast<T>(decoupled ? 0.0 : args.weight_decay);
+    shrink = static_cast<T>(decoupled ? 1.0 - args.lr * args.weight_decay : 1.0);
+    beta1 = static_cast<T>(args.beta1);
+    one_minus_beta1 = static_cast<T>(1.0 - args.beta1);
+    beta2 = static_cast<T>(args.beta2);
+    one_minus_beta2 = static_cast<T>(1.0 - args.beta2);
+    rate = static_cast<T>(args.lr / args.correction1);
+    root = static_cast<T>(::sqrt(args.correction2));
+    eps = static_cast<T>(args.eps);
   }
 };
 
-__global__ void adam_step(AdamConstants c, Batch<AdamPointers> batch) {
-  for_block(batch, [&](const AdamPointers& tensor, std::int64_t i) {
-    const float g = tensor.gradient[i] + c.decay * tensor.parameter[i];
+template <class T>
+__global__ void adam_step(AdamConstants<T> c, Batch<AdamPointers<T>> batch) {
+  for_block(batch, [&](const AdamPointers<T>& tensor, std::int64_t i) {
+    const T g = tensor.gradient[i] + c.decay * tensor.parameter[i];
     tensor.m[i] = c.beta1 * tensor.m[i] + c.one_minus_beta1 * g;
     tensor.v[i] = c.beta2 * tensor.v[i] + c.one_minus_beta2 * g * g;
-    const float p =
-        c.shrink * tensor.parameter[i] - c.rate * tensor.m[i] / (sqrtf(tensor.v[i]) / c.root + c.eps);
+    const T p =
+        c.shrink * tensor.parameter[i] - c.rate * tensor.m[i] / (::sqrt(tensor.v[i]) / c.root + c.eps);
     tensor.parameter[i] = p;
     if (tensor.rounded) tensor.rounded.write(i, p);
   });
 }
 
+template <class T>
 struct SGDPointers {
-  float* parameter;
+  T* parameter;
   WritableFloats rounded;
-  const float* gradient;
-  float* momentum_buffer;
+  const T* gradient;
+  T* momentum_buffer;
 };
+template <class T>
 struct SGDConstants {
-  float lr, momentum, weight_decay;
+  T lr, momentum, weight_decay;
   bool nesterov, first;
   friend bool operator==(const SGDConstants&, const SGDConstants&) = default;
   explicit SGDConstants(const SGDArgs& args)
-      : lr(static_cast<float>(args.lr)),
-        momentum(static_cast<float>(args.momentum)),
-        weight_decay(static_cast<float>(args.weight_decay)),
+      : lr(static_cast<T>(args.lr)),
+        momentum(static_cast<T>(args.momentum)),
+        weight_decay(static_cast<T>(args.weight_decay)),
         nesterov(args.nesterov),
         first(args.first) {}
 };
 
-__global__ void sgd_step(SGDConstants c, Batch<SGDPointers> batch) {
-  for_block(batch, [&](const SGDPointers& tensor, std::int64_t i) {
-    const float g = tensor.gradient[i] + c.weight_decay * tensor.parameter[i];
-    float direction = g;
+template <class T>
+__global__ void sgd_step(SGDConstants<T> c, Batch<SGDPointers<T>> batch) {
+  for_block(batch, [&](const SGDPointers<T>& tensor, std::int64_t i) {
+    const T g = tensor.gradient[i] + c.weight_decay * tensor.parameter[i];
+    T direction = g;
     if (tensor.momentum_buffer) {
-      const float b = c.first ? g : c.momentum * tensor.momentum_buffer[i] + g;
+      const T b = c.first ? g : c.momentum * tensor.momentum_buffer[i] + g;
       tensor.momentum_buffer[i] = b;
       direction = c.nesterov ? g + c.momentum * b : b;
     }
-    const float p = tensor.parameter[i] - c.lr * direction;
+    const T p = tensor.parameter[i] - c.lr * direction;
     tensor.parameter[i] = p;
     if (tensor.rounded) tensor.rounded.write(i, p);
   });
@@ -123,25 +129,29 @@ void step(const char* name, std::span<const Args> updates, void (*kernel)(Consta
   }
 }
 
+template <class T>
 void adam(const UpdateListArgs<AdamArgs>& args, std::span<std::byte>) {
-  step("adam", args.updates, adam_step, [](const AdamArgs& update) {
-    return AdamPointers{update.parameter.as<float>(), update.rounded, update.gradient.as<float>(),
-                        update.m.as<float>(), update.v.as<float>()};
+  step("adam", args.updates, adam_step<T>, [](const AdamArgs& update) {
+    return AdamPointers<T>{update.parameter.as<T>(), update.rounded, update.gradient.as<T>(),
+                           update.m.as<T>(), update.v.as<T>()};
   });
 }
 
+template <class T>
 void sgd(const UpdateListArgs<SGDArgs>& args, std::span<std::byte>) {
-  step("sgd", args.updates, sgd_step, [](const SGDArgs& update) {
-    return SGDPointers{update.parameter.as<float>(), update.rounded, update.gradient.as<float>(),
-                       update.momentum_buffer.as<float>()};
+  step("sgd", args.updates, sgd_step<T>, [](const SGDArgs& update) {
+    return SGDPointers<T>{update.parameter.as<T>(), update.rounded, update.gradient.as<T>(),
+                          update.momentum_buffer.as<T>()};
   });
 }
 
 }  // namespace
 
 void fill_updates() {
-  fill(adam_slot, {DType::f32}, adam);
-  fill(sgd_slot, {DType::f32}, sgd);
+  fill(adam_slot, {DType::f32}, adam<float>);
+  fill(adam_slot, {DType::f64}, adam<double>);
+  fill(sgd_slot, {DType::f32}, sgd<float>);
+  fill(sgd_slot, {DType::f64}, sgd<double>);
 }
 
 }  // namespace reprise::cuda

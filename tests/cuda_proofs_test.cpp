@@ -31,21 +31,11 @@ TEST_CASE("kernel slots: the list has every one that a header declares", "[cuda]
   CHECK(distinct.size() == static_cast<std::size_t>(declared));
 }
 
-TEST_CASE("cuda: every kernel that the CPU has, but for some in f64", "[cuda]") {
-  const std::set<std::string> not_in_f64 = {"attention",
-                                            "attention_backward",
-                                            "conv2d",
-                                            "conv2d_backward_input",
-                                            "conv2d_backward_weight",
-                                            "adam",
-                                            "sgd",
-                                            "square_sum",
-                                            "scale_in_place"};
+TEST_CASE("cuda: every kernel that the CPU has", "[cuda]") {
   const std::set<KernelName> there = cuda_kernels();
   for (const KernelName& kernel : cpu_kernels()) {
     INFO(kernel.op << " in " << to_string(kernel.dtype));
-    const bool expected = kernel.dtype != DType::f64 || !not_in_f64.contains(kernel.op);
-    CHECK(there.contains(kernel) == expected);
+    CHECK(there.contains(kernel));
   }
 }
 
@@ -75,10 +65,10 @@ std::string missing_kernel(const char* model, DType dtype) {
 
 }  // namespace
 
-TEST_CASE("cuda: no op of a ready model lacks a kernel, in f32 and bf16", "[cuda]") {
+TEST_CASE("cuda: no op of a ready model lacks a kernel, in f32, bf16 and f64", "[cuda]") {
   const EmulatorSettings settings({});
   for (const char* model : {"mlp", "lenet", "resnet18", "resnet50", "chain", "gpt"})
-    for (const DType dtype : {DType::f32, DType::bf16}) {
+    for (const DType dtype : {DType::f32, DType::bf16, DType::f64}) {
       INFO(model << " in " << to_string(dtype));
       CHECK(missing_kernel(model, dtype).empty());
     }

@@ -113,27 +113,30 @@ TEST_CASE("cuda: optimizers step as on the CPU", "[cuda]") {
   const Device device = cuda_device();
   const EmulatorSettings settings({});
   // More tensors than one launch takes, and one of several blocks.
-  const auto parameters_on = [&](Device where) {
+  const auto parameters_on = [&](Device where, DType dtype) {
     manual_seed(3);
     std::vector<Tensor> parameters;
     for (std::int64_t i = 0; i < 60; ++i) {
-      Tensor p = Tensor::randn({i == 5 ? 5000 : i % 4 + 1}).to(where);
+      Tensor p = Tensor::randn({i == 5 ? 5000 : i % 4 + 1}).to(dtype).to(where);
       p.set_requires_grad(true);
-      p.set_grad(Tensor::randn(p.shape()).to(where));
+      p.set_grad(Tensor::randn(p.shape()).to(dtype).to(where));
       parameters.push_back(p);
     }
     return parameters;
   };
   const auto check = [&](auto make_optimizer) {
-    std::vector<Tensor> expected = parameters_on(Device::cpu()), actual = parameters_on(device);
-    auto reference = make_optimizer(expected);
-    auto optimizer = make_optimizer(actual);
-    for (int step = 0; step < 3; ++step) {
-      reference.step();
-      optimizer.step();
+    for (const DType dtype : {DType::f32, DType::f64}) {
+      std::vector<Tensor> expected = parameters_on(Device::cpu(), dtype),
+                          actual = parameters_on(device, dtype);
+      auto reference = make_optimizer(expected);
+      auto optimizer = make_optimizer(actual);
+      for (int step = 0; step < 3; ++step) {
+        reference.step();
+        optimizer.step();
+      }
+      for (std::size_t i = 0; i < expected.size(); ++i)
+        CHECK(relative_rms_error(actual[i], expected[i]) <= (dtype == DType::f32 ? 1e-6 : 1e-14));
     }
-    for (std::size_t i = 0; i < expected.size(); ++i)
-      CHECK(relative_rms_error(actual[i], expected[i]) <= 1e-6);
   };
   check([](const std::vector<Tensor>& p) { return optim::AdamW(p, {.lr = 0.01, .weight_decay = 0.1}); });
   check([](const std::vector<Tensor>& p) { return optim::Adam(p, {.lr = 0.01, .weight_decay = 0.1}); });
@@ -146,14 +149,17 @@ TEST_CASE("cuda: optimizers step as on the CPU", "[cuda]") {
 TEST_CASE("cuda: clipping measures and scales gradients as on the CPU", "[cuda]") {
   const Device device = cuda_device();
   const EmulatorSettings settings({});
-  const auto leaf_on = [](Device where) {
+  const auto leaf_on = [](Device where, DType dtype) {
     manual_seed(4);
-    Tensor p = Tensor::zeros({20000}).to(where);
+    Tensor p = Tensor::zeros({20000}, {.dtype = dtype}).to(where);
     p.set_requires_grad(true);
-    p.set_grad(Tensor::randn({20000}).to(where));
+    p.set_grad(Tensor::randn({20000}).to(dtype).to(where));
     return p;
   };
-  const Tensor expected = leaf_on(Device::cpu()), actual = leaf_on(device);
-  CHECK(nn::clip_grad_norm({actual}, 1.0) == Approx(nn::clip_grad_norm({expected}, 1.0)).epsilon(1e-12));
-  CHECK(relative_rms_error(actual.grad(), expected.grad()) <= 1e-7);
+  for (const DType dtype : {DType::f32, DType::f64}) {
+    INFO(to_string(dtype));
+    const Tensor expected = leaf_on(Device::cpu(), dtype), actual = leaf_on(device, dtype);
+    CHECK(nn::clip_grad_norm({actual}, 1.0) == Approx(nn::clip_grad_norm({expected}, 1.0)).epsilon(1e-12));
+    CHECK(relative_rms_error(actual.grad(), expected.grad()) <= (dtype == DType::f32 ? 1e-7 : 1e-14));
+  }
 }

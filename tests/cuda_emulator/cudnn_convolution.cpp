@@ -39,6 +39,7 @@ Convolution::Convolution(const Object& operation, const Names& names)
   padding = settings.values<std::int64_t>(CUDNN_ATTR_CONVOLUTION_PRE_PADDINGS);
   stride = settings.values<std::int64_t>(CUDNN_ATTR_CONVOLUTION_FILTER_STRIDES);
   dilation = settings.values<std::int64_t>(CUDNN_ATTR_CONVOLUTION_DILATIONS);
+  computed = settings.value<cudnnDataType_t>(CUDNN_ATTR_CONVOLUTION_COMP_TYPE);
 }
 
 bool Convolution::fits() const {
@@ -83,34 +84,31 @@ const Tensor& Convolution::written() const {
   return type == CUDNN_BACKEND_OPERATION_CONVOLUTION_BACKWARD_DATA_DESCRIPTOR ? x : weight;
 }
 
-std::vector<float> Convolution::sums() const {
+std::vector<double> Convolution::sums() const {
   const Tensor& target = written();
-  std::vector<float> values[3];
+  std::vector<double> values[3];
   const Tensor* tensors[3] = {&x, &weight, &y};
   for (int t = 0; t < 3; ++t)
     for (std::int64_t k = 0; k < tensors[t]->elements() && tensors[t] != &target; ++k)
       values[t].push_back(load(tensors[t]->data, tensors[t]->type, k));
   const auto number = [](std::int64_t k) { return static_cast<std::size_t>(k); };
   std::vector<double> sums(number(target.elements()));
-  const auto product = [](float a, float b) { return static_cast<double>(a) * static_cast<double>(b); };
   if (&target == &y)
-    for_each_product([&](auto a, auto b, auto c) {
-      sums[number(c)] += product(values[0][number(a)], values[1][number(b)]);
-    });
+    for_each_product(
+        [&](auto a, auto b, auto c) { sums[number(c)] += values[0][number(a)] * values[1][number(b)]; });
   else if (&target == &x)
-    for_each_product([&](auto a, auto b, auto c) {
-      sums[number(a)] += product(values[1][number(b)], values[2][number(c)]);
-    });
+    for_each_product(
+        [&](auto a, auto b, auto c) { sums[number(a)] += values[1][number(b)] * values[2][number(c)]; });
   else
-    for_each_product([&](auto a, auto b, auto c) {
-      sums[number(b)] += product(values[0][number(a)], values[2][number(c)]);
-    });
-  return {sums.begin(), sums.end()};
+    for_each_product(
+        [&](auto a, auto b, auto c) { sums[number(b)] += values[0][number(a)] * values[2][number(c)]; });
+  for (double& sum : sums) sum = rounded(computed, sum);
+  return sums;
 }
 
 void Convolution::run() const {
   const Tensor& target = written();
-  const std::vector<float> numbers = sums();
+  const std::vector<double> numbers = sums();
   for (std::int64_t k = 0; k < target.elements(); ++k)
     store(target.data, target.type, k, numbers[static_cast<std::size_t>(k)]);
 }

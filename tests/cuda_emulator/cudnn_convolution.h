@@ -11,11 +11,12 @@ struct Convolution {
   Tensor x, weight, y;
   std::vector<std::int64_t> padding, stride, dilation;
   float alpha, beta;
+  cudnnDataType_t computed;  // what sums are rounded to
 
   explicit Convolution(const Object& operation);
   bool fits() const;
   // Of what it computes, by their places in that tensor; the operands' data must be set.
-  std::vector<float> sums() const;
+  std::vector<double> sums() const;
   void run() const;
 
  private:

@@ -8,26 +8,41 @@ namespace reprise::emulator {
 std::int64_t cudnn_plans = 0, cudnn_runs = 0;
 
 std::size_t size_of_element(cudnnDataType_t type) {
-  return type == CUDNN_DATA_FLOAT || type == CUDNN_DATA_INT32 ? 4 : type == CUDNN_DATA_BOOLEAN ? 1 : 2;
+  switch (type) {
+    case CUDNN_DATA_DOUBLE:
+      return 8;
+    case CUDNN_DATA_FLOAT:
+    case CUDNN_DATA_INT32:
+      return 4;
+    case CUDNN_DATA_BOOLEAN:
+      return 1;
+    default:
+      return 2;
+  }
 }
 
-float load(const void* data, cudnnDataType_t type, std::int64_t i) {
-  if (type == CUDNN_DATA_BFLOAT16) return __bfloat162float(static_cast<const __nv_bfloat16*>(data)[i]);
-  if (type == CUDNN_DATA_HALF) return __half2float(static_cast<const __half*>(data)[i]);
-  return static_cast<const float*>(data)[i];
-}
-void store(void* data, cudnnDataType_t type, std::int64_t i, float x) {
+double load(const void* data, cudnnDataType_t type, std::int64_t i) {
+  if (type == CUDNN_DATA_DOUBLE) return static_cast<const double*>(data)[i];
   if (type == CUDNN_DATA_BFLOAT16)
-    static_cast<__nv_bfloat16*>(data)[i] = __float2bfloat16_rn(x);
-  else if (type == CUDNN_DATA_HALF)
-    static_cast<__half*>(data)[i] = __float2half_rn(x);
-  else
-    static_cast<float*>(data)[i] = x;
+    return static_cast<double>(__bfloat162float(static_cast<const __nv_bfloat16*>(data)[i]));
+  if (type == CUDNN_DATA_HALF) return static_cast<double>(__half2float(static_cast<const __half*>(data)[i]));
+  return static_cast<double>(static_cast<const float*>(data)[i]);
 }
-float rounded(cudnnDataType_t type, float x) {
-  if (type == CUDNN_DATA_BFLOAT16) return __bfloat162float(__float2bfloat16_rn(x));
-  if (type == CUDNN_DATA_HALF) return __half2float(__float2half_rn(x));
-  return x;
+void store(void* data, cudnnDataType_t type, std::int64_t i, double x) {
+  const auto single = static_cast<float>(x);
+  if (type == CUDNN_DATA_DOUBLE)
+    static_cast<double*>(data)[i] = x;
+  else if (type == CUDNN_DATA_BFLOAT16)
+    static_cast<__nv_bfloat16*>(data)[i] = __float2bfloat16_rn(single);
+  else if (type == CUDNN_DATA_HALF)
+    static_cast<__half*>(data)[i] = __float2half_rn(single);
+  else
+    static_cast<float*>(data)[i] = single;
+}
+double rounded(cudnnDataType_t type, double x) {
+  double result = 0;  // room for an element of any type
+  store(&result, type, 0, x);
+  return load(&result, type, 0);
 }
 
 Tensor::Tensor(const Object& object)

@@ -47,9 +47,10 @@ struct Object {
 };
 
 std::size_t size_of_element(cudnnDataType_t type);
-float load(const void* data, cudnnDataType_t type, std::int64_t i);
-void store(void* data, cudnnDataType_t type, std::int64_t i, float x);
-float rounded(cudnnDataType_t type, float x);
+// Elements, as f64 holds them all; what is stored is rounded to the element's type, by way of f32 unless that is f64.
+double load(const void* data, cudnnDataType_t type, std::int64_t i);
+void store(void* data, cudnnDataType_t type, std::int64_t i, double x);
+double rounded(cudnnDataType_t type, double x);
 
 // A tensor of rank 4 as cuDNN sees it.
 struct Tensor {

@@ -27,7 +27,7 @@ void require(bool fits, const char* why) {
   if (!fits) throw std::invalid_argument(why);
 }
 
-float apply(int mode, float x, float b) {
+double apply(int mode, double x, double b) {
   switch (mode) {
     case CUDNN_POINTWISE_ADD:
       return x + b;
@@ -42,7 +42,7 @@ float apply(int mode, float x, float b) {
     case CUDNN_POINTWISE_LOG:
       return std::log(x);
     case CUDNN_POINTWISE_CMP_GE:
-      return x >= b ? 1.0F : 0.0F;
+      return x >= b ? 1.0 : 0.0;
     default:
       throw std::invalid_argument("an element-wise function that the emulator does not know");
   }
@@ -73,6 +73,8 @@ GraphProgram::GraphProgram(const std::vector<std::shared_ptr<Object>>& operation
         operation.x = id(CUDNN_ATTR_OPERATION_MATMUL_ADESC);
         operation.b = id(CUDNN_ATTR_OPERATION_MATMUL_BDESC);
         operation.y = id(CUDNN_ATTR_OPERATION_MATMUL_CDESC);
+        operation.computed = object->part(CUDNN_ATTR_OPERATION_MATMUL_DESC)
+                                 .value<cudnnDataType_t>(CUDNN_ATTR_MATMUL_COMP_TYPE);
         break;
       case CUDNN_BACKEND_OPERATION_CONVOLUTION_FORWARD_DESCRIPTOR:
         operation.x = id(CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_X);
@@ -83,6 +85,7 @@ GraphProgram::GraphProgram(const std::vector<std::shared_ptr<Object>>& operation
       case CUDNN_BACKEND_OPERATION_POINTWISE_DESCRIPTOR: {
         const Object& settings = object->part(CUDNN_ATTR_OPERATION_POINTWISE_PW_DESCRIPTOR);
         operation.mode = settings.value<cudnnPointwiseMode_t>(CUDNN_ATTR_POINTWISE_MODE);
+        operation.computed = settings.value<cudnnDataType_t>(CUDNN_ATTR_POINTWISE_MATH_PREC);
         if (operation.mode == CUDNN_POINTWISE_GEN_INDEX)
           operation.axis = number(settings.value<std::int64_t>(CUDNN_ATTR_POINTWISE_AXIS));
         operation.x = id(CUDNN_ATTR_OPERATION_POINTWISE_XDESC);
@@ -91,12 +94,14 @@ GraphProgram::GraphProgram(const std::vector<std::shared_ptr<Object>>& operation
         operation.y = id(CUDNN_ATTR_OPERATION_POINTWISE_YDESC);
         break;
       }
-      case CUDNN_BACKEND_OPERATION_REDUCTION_DESCRIPTOR:
-        operation.mode = object->part(CUDNN_ATTR_OPERATION_REDUCTION_DESC)
-                             .value<cudnnReduceTensorOp_t>(CUDNN_ATTR_REDUCTION_OPERATOR);
+      case CUDNN_BACKEND_OPERATION_REDUCTION_DESCRIPTOR: {
+        const Object& settings = object->part(CUDNN_ATTR_OPERATION_REDUCTION_DESC);
+        operation.mode = settings.value<cudnnReduceTensorOp_t>(CUDNN_ATTR_REDUCTION_OPERATOR);
+        operation.computed = settings.value<cudnnDataType_t>(CUDNN_ATTR_REDUCTION_COMP_TYPE);
         operation.x = id(CUDNN_ATTR_OPERATION_REDUCTION_XDESC);
         operation.y = id(CUDNN_ATTR_OPERATION_REDUCTION_YDESC);
         break;
+      }
       case CUDNN_BACKEND_OPERATION_RESHAPE_DESCRIPTOR:
         operation.x = id(CUDNN_ATTR_OPERATION_RESHAPE_XDESC);
         operation.y = id(CUDNN_ATTR_OPERATION_RESHAPE_YDESC);
@@ -146,7 +151,7 @@ std::string GraphProgram::refusal() const {
   for (const Operation& operation : operations_) {
     if (operation.type != CUDNN_BACKEND_OPERATION_MATMUL_DESCRIPTOR) continue;
     const Tensor& q = operand(operation.x).tensor;
-    if (q.type == CUDNN_DATA_FLOAT) return "attention is computed in 16 bits only";
+    if (size_of_element(q.type) != 2) return "attention is computed in 16 bits only";
     if (q.extents[3] % 8 != 0) return "the head's extent is no multiple of 8";
     return q.extents[3] > (products() > 2 ? 128 : 256) ? "the head is too wide" : "";
   }
@@ -163,26 +168,26 @@ std::size_t GraphProgram::workspace() const {
 
 void GraphProgram::read_numbers() {
   for (Operand& operand : operands_)
-    if (operand.tensor.by_value) operand.values = {*static_cast<const float*>(operand.tensor.data)};
+    if (operand.tensor.by_value) operand.values = {load(operand.tensor.data, operand.tensor.type, 0)};
 }
 
-float GraphProgram::Operand::read(std::int64_t at) const {
+double GraphProgram::Operand::read(std::int64_t at) const {
   if (tensor.is_virtual || tensor.by_value) return values.at(number(at));
   return load(tensor.data, tensor.type, at);
 }
-float GraphProgram::Operand::read(const Place& place) const {
+double GraphProgram::Operand::read(const Place& place) const {
   std::int64_t at = 0;
   for (std::size_t d = 0; d < 4; ++d)
     if (tensor.extents[d] > 1) at += place[d] * tensor.strides[d];
   return read(at);
 }
-void GraphProgram::Operand::write(std::int64_t at, float x) {
+void GraphProgram::Operand::write(std::int64_t at, double x) {
   if (!tensor.is_virtual) return store(tensor.data, tensor.type, at, x);
   if (values.empty()) values.resize(number(tensor.elements()), NAN);
   values.at(number(at)) = rounded(tensor.type, x);
 }
-std::vector<float> GraphProgram::Operand::row_major() const {
-  std::vector<float> result;
+std::vector<double> GraphProgram::Operand::row_major() const {
+  std::vector<double> result;
   for_each_place(tensor.extents, [&](const Place& place) { result.push_back(read(place)); });
   return result;
 }
@@ -191,7 +196,7 @@ void GraphProgram::convolve(const Operation& operation) {
   Convolution convolution = *operation.convolution;
   convolution.x.data = operand(operation.x).tensor.data;
   convolution.weight.data = operand(operation.b).tensor.data;
-  const std::vector<float> sums = convolution.sums();
+  const std::vector<double> sums = convolution.sums();
   for (std::size_t k = 0; k < sums.size(); ++k)
     operand(operation.y).write(static_cast<std::int64_t>(k), sums[k]);
 }
@@ -203,17 +208,16 @@ void GraphProgram::matmul(const Operation& operation) {
   require(of_a[2] == of_c[2] && of_a[3] == of_b[2] && of_b[3] == of_c[3] && of_a[0] == of_c[0] &&
               of_b[0] == of_c[0] && of_a[1] == of_c[1] && of_c[1] % of_b[1] == 0,
           "the matrices do not fit");
-  const std::vector<float> first = a.row_major(), second = b.row_major();
+  const std::vector<double> first = a.row_major(), second = b.row_major();
   const std::int64_t group = of_c[1] / of_b[1];  // heads of c that one of b serves
   const std::int64_t inner = of_a[3], columns = of_c[3];
   for_each_place(of_c, [&](const Place& place) {
     const auto [batch, head, row, column] = place;
-    const float* x = first.data() + ((batch * of_a[1] + head) * of_a[2] + row) * inner;
-    const float* y = second.data() + (batch * of_b[1] + head / group) * inner * columns + column;
+    const double* x = first.data() + ((batch * of_a[1] + head) * of_a[2] + row) * inner;
+    const double* y = second.data() + (batch * of_b[1] + head / group) * inner * columns + column;
     double sum = 0;
-    for (std::int64_t k = 0; k < inner; ++k)
-      sum += static_cast<double>(x[k]) * static_cast<double>(y[k * columns]);
-    c.write(c.tensor.at(batch, head, row, column), static_cast<float>(sum));
+    for (std::int64_t k = 0; k < inner; ++k) sum += x[k] * y[k * columns];
+    c.write(c.tensor.at(batch, head, row, column), rounded(operation.computed, sum));
   });
 }
 
@@ -224,14 +228,14 @@ void GraphProgram::pointwise(const Operation& operation) {
   const Operand* b = operation.b < 0 ? nullptr : &operand(operation.b);
   const Operand* t = operation.t < 0 ? nullptr : &operand(operation.t);
   for_each_place(y.tensor.extents, [&](const Place& place) {
-    float value;
+    double value;
     if (operation.mode == CUDNN_POINTWISE_GEN_INDEX)
-      value = static_cast<float>(place[operation.axis]);
+      value = static_cast<double>(place[operation.axis]);
     else if (operation.mode == CUDNN_POINTWISE_BINARY_SELECT)
       value = t->read(place) != 0 ? x.read(place) : b->read(place);
     else
       value = apply(operation.mode, x.read(place), b ? b->read(place) : 0);
-    y.write(y.tensor.at(place[0], place[1], place[2], place[3]), value);
+    y.write(y.tensor.at(place[0], place[1], place[2], place[3]), rounded(operation.computed, value));
   });
 }
 
@@ -249,10 +253,10 @@ void GraphProgram::reduce(const Operation& operation) {
     double result = is_sum ? 0.0 : -INFINITY;
     for (std::int64_t head = place[1] * group; head < (place[1] + 1) * group; ++head)
       for (std::int64_t column = place[3]; column < place[3] + columns; ++column) {
-        const auto value = static_cast<double>(x.read(x.tensor.at(place[0], head, place[2], column)));
+        const double value = x.read(x.tensor.at(place[0], head, place[2], column));
         result = is_sum ? result + value : std::max(result, value);
       }
-    y.write(y.tensor.at(place[0], place[1], place[2], place[3]), static_cast<float>(result));
+    y.write(y.tensor.at(place[0], place[1], place[2], place[3]), rounded(operation.computed, result));
   });
 }
 

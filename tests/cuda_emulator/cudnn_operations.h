@@ -25,17 +25,18 @@ class GraphProgram {
  private:
   struct Operand {
     Tensor tensor;
-    std::vector<float> values = {};  // where it does not lie in the device's memory
-    float read(std::int64_t at) const;
-    float read(const std::array<std::int64_t, 4>& place) const;  // broadcast where an extent is 1
-    void write(std::int64_t at, float x);
-    std::vector<float> row_major() const;
+    std::vector<double> values = {};  // where it does not lie in the device's memory
+    double read(std::int64_t at) const;
+    double read(const std::array<std::int64_t, 4>& place) const;  // broadcast where an extent is 1
+    void write(std::int64_t at, double x);
+    std::vector<double> row_major() const;
   };
   struct Operation {
     cudnnBackendDescriptorType_t type;
     int mode = 0;
     std::size_t axis = 0;
-    int x = -1, b = -1, t = -1, y = -1;  // operands
+    cudnnDataType_t computed = CUDNN_DATA_FLOAT;  // what results are rounded to
+    int x = -1, b = -1, t = -1, y = -1;           // operands
     std::optional<Convolution> convolution = {};
   };
   int add(const Object& operation, int name);  // -1: it has none of that name

@@ -54,7 +54,7 @@ std::vector<Attention> attention_list() {
 // With a bias in the same graph.
 std::vector<Convolution> convolution_list() {
   std::vector<Convolution> result;
-  for (const DType dtype : {DType::f32, DType::bf16, DType::f16})
+  for (const DType dtype : {DType::f32, DType::f64, DType::bf16, DType::f16})
     for (Convolution c : std::initializer_list<Convolution>{
              {.x = {8, 28, 28, 1}, .weight = {6, 5, 5, 1}, .y = {8, 28, 28, 6}, .padding = 2},
              {.x = {8, 14, 14, 6}, .weight = {16, 5, 5, 6}, .y = {8, 10, 10, 16}},
@@ -108,7 +108,7 @@ const std::vector<Expected>& expected_graphs() {
     for (const Convolution& c : convolution_list())
       result.push_back({fmt::format("convolution with a bias in {}, x {} weight {}", to_string(c.dtype),
                                     to_string(c.x), to_string(c.weight)),
-                        [c] { return convolution_operations(c); }, kEverywhere, c.dtype == DType::f32});
+                        [c] { return convolution_operations(c); }, kEverywhere, c.dtype == DType::f32 || c.dtype == DType::f64});
     add_unused(result);
     return result;
   }();

@@ -49,7 +49,7 @@ void add_convolution(const TraceNode& node, const Shape& x, const Shape& weight,
   c.stride = Pair(sh, sw);
   c.padding = Pair(ph, pw);
   c.dilation = Pair(dh, dw);
-  for (const DType dtype : {DType::f32, DType::bf16}) {
+  for (const DType dtype : {DType::f32, DType::f64, DType::bf16}) {
     c.dtype = dtype;
     for (const ConvolutionKind kind :
          {ConvolutionKind::forward, ConvolutionKind::backward_input, ConvolutionKind::backward_weight}) {

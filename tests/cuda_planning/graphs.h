@@ -11,7 +11,7 @@ namespace reprise::planning {
 
 // By descriptions.
 struct Graphs {
-  // In f32 and in bf16: forward, with the bias where there is one, and both gradients.
+  // In f32, f64 and bf16: forward, with the bias where there is one, and both gradients.
   std::map<std::string, cuda::Convolution> convolutions;
   std::map<std::string, cuda::AttentionProblem>
       attention;  // in bf16: forward, and the gradient of part_of_batch
