@@ -60,7 +60,7 @@ TEST_CASE("cuda conv2d: where cuDNN refuses a bias our own kernel adds it", "[cu
   if (on_real_gpu()) return;
   const EmulatorSettings settings({.no_bias_in_convolutions = true});
   const Case c(7);  // a graph that no other test has planned
-  for (const DType dtype : {DType::f32, DType::bf16, DType::f16}) {
+  for (const DType dtype : {DType::f32, DType::f64, DType::bf16, DType::f16}) {
     INFO(to_string(dtype));
     const emulator::Statistics before = emulator_statistics();
     CHECK(same_bits(c.on_cuda(dtype), c.rounded_twice(dtype)));
