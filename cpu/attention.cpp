@@ -9,7 +9,6 @@
 // After it:
 #include <hwy/highway.h>
 
-#include <bit>
 #include <cmath>
 #include <limits>
 
@@ -22,6 +21,8 @@
 
 HWY_BEFORE_NAMESPACE();
 namespace reprise::cpu::HWY_NAMESPACE {
+
+inline constexpr std::int64_t kStrip = 16;
 
 // scores[j][i] = k_j q_i, q transposed, for the part of the tile that is seen.
 HWY_INLINE void score_product(const Tile& tile, std::int64_t head_dim, Rows<const float> k, const float* q,
@@ -66,7 +67,6 @@ struct BackwardHead {
 HWY_INLINE void forward_tile(const ScoreContext& context, const ForwardHead& head, std::int64_t q0,
                              std::byte* scratch) {
   const AttentionShape& s = context.shape;
-  const bool causal = context.settings.causal;
   const std::int64_t n = lanes(), queries = std::min(kTile, s.queries - q0);
   auto* q = reinterpret_cast<float*>(scratch);
   float *scores = q + s.head_dim * kTile, *sum = scores + kTile * kTile, *highest = sum + s.head_dim * kTile,
@@ -77,9 +77,8 @@ HWY_INLINE void forward_tile(const ScoreContext& context, const ForwardHead& hea
   std::fill(highest, highest + kTile, -std::numeric_limits<float>::infinity());
   std::fill(total, total + kTile, 0.0F);
   std::fill(sum, sum + kTile * s.head_dim, 0.0F);
-  const std::int64_t seen = causal ? std::min(s.keys, q0 + queries) : s.keys;
-  for (std::int64_t k0 = 0; k0 < seen; k0 += kTile) {
-    const Tile tile{q0, k0, queries, std::min(kTile, seen - k0), width, causal && k0 == q0};
+  for_each_seen_tile(context, q0, width, kStrip, [&](const Tile& tile) HWY_ATTR {
+    const std::int64_t k0 = tile.first_key;
     score_product(tile, s.head_dim, from_row(head.k, k0), q, scores);
     hide(context, tile, scores);
     add_to_softmax(tile, scores, highest, total, correction);
@@ -89,7 +88,7 @@ HWY_INLINE void forward_tile(const ScoreContext& context, const ForwardHead& hea
         map(sum + i * s.head_dim, sum + i * s.head_dim, s.head_dim,
             [c = correction[i]](Vec x) HWY_ATTR { return hn::Mul(x, set(c)); });
     query_product(tile, s.head_dim, scores, from_row(head.v, k0), {sum, s.head_dim}, true);
-  }
+  });
   for (std::int64_t i = 0; i < queries; ++i) {
     const float divided = total[i] == 0 ? 0.0F : 1 / total[i];
     map(sum + i * s.head_dim, from_row(head.y, q0 + i).data, s.head_dim,
@@ -101,7 +100,6 @@ HWY_INLINE void forward_tile(const ScoreContext& context, const ForwardHead& hea
 // dq is written, dk and dv are added to.
 HWY_INLINE void backward_head(const ScoreContext& context, const BackwardHead& head, std::byte* scratch) {
   const AttentionShape& s = context.shape;
-  const bool causal = context.settings.causal;
   const std::int64_t n = lanes();
   const Scaled scaled = {static_cast<float>(context.settings.scale)};
   auto* q_transposed = reinterpret_cast<float*>(scratch);
@@ -111,15 +109,9 @@ HWY_INLINE void backward_head(const ScoreContext& context, const BackwardHead& h
     const std::int64_t queries = std::min(kTile, s.queries - q0), width = (queries + n - 1) / n * n;
     transpose(from_row(head.q, q0), queries, s.head_dim, scaled, {q_transposed, kTile}, width);
     transpose(from_row(head.dy, q0), queries, s.head_dim, Unchanged(), {dy_transposed, kTile}, width);
-    for (std::int64_t i = 0; i < kTile; ++i) {
-      const bool there = i < queries;
-      delta[i] = there ? dot(from_row(head.dy, q0 + i).data, from_row(head.y, q0 + i).data, s.head_dim) : 0;
-      const float value = there ? head.lse[q0 + i] : 0;
-      lse[i] = std::isinf(value) ? 0 : value;  // of a query that sees no key: all scores are minus infinity
-    }
-    const std::int64_t seen = causal ? std::min(s.keys, q0 + queries) : s.keys;
-    for (std::int64_t k0 = 0; k0 < seen; k0 += kTile) {
-      const Tile tile{q0, k0, queries, std::min(kTile, seen - k0), width, causal && k0 == q0};
+    read_row_terms(s, q0, head.dy, head.y, head.lse, lse, delta);
+    for_each_seen_tile(context, q0, width, kStrip, [&](const Tile& tile) HWY_ATTR {
+      const std::int64_t k0 = tile.first_key;
       score_product(tile, s.head_dim, from_row(head.k, k0), q_transposed, weights);
       score_product(tile, s.head_dim, from_row(head.v, k0), dy_transposed, gradients);
       hide(context, tile, weights);
@@ -130,8 +122,8 @@ HWY_INLINE void backward_head(const ScoreContext& context, const BackwardHead& h
         key_product(tile, s.head_dim, gradients, from_row(head.q, q0), from_row(head.dk, k0), true);
       if (head.dq.data)
         query_product(tile, s.head_dim, gradients, from_row(head.k, k0), from_row(head.dq, q0), k0 > 0);
-    }
-    if (head.dq.data && seen == 0)
+    });
+    if (head.dq.data && s.keys == 0)
       for (std::int64_t i = q0; i < q0 + queries; ++i)
         std::fill_n(from_row(head.dq, i).data, s.head_dim, 0.0F);
   }
@@ -193,26 +185,13 @@ HWY_INLINE Rows<const float> widened(Rows<const BFloat16> from, std::int64_t cou
   float* to = scratch;
   scratch += count * columns;
   for (std::int64_t i = 0; i < count; ++i)
-    for (std::int64_t d = 0; d < columns; ++d)
-      to[i * columns + d] =
-          std::bit_cast<float>(static_cast<std::uint32_t>(from.data[i * from.row + d].bits) << 16);
+    map(from_row(from, i).data, to + i * columns, columns, [](Vec x) HWY_ATTR { return x; });
   return {to, columns};
 }
 HWY_INLINE Rows<float> reserved(bool wanted, std::int64_t count, std::int64_t columns, float*& scratch) {
   float* to = scratch;
   scratch += count * columns;
   return {wanted ? to : nullptr, columns};
-}
-// To nearest even, as to_bfloat16.
-HWY_INLINE void round_rows(Rows<float> from, std::int64_t count, std::int64_t columns, Rows<BFloat16> to) {
-  for (std::int64_t i = 0; from.data && i < count; ++i)
-    for (std::int64_t d = 0; d < columns; ++d) {
-      const float value = from.data[i * from.row + d];
-      const auto bits = std::bit_cast<std::uint32_t>(value);
-      const std::uint32_t rounded =
-          value != value ? (bits >> 16) | 0x0040U : (bits + 0x7FFFU + ((bits >> 16) & 1U)) >> 16;
-      to.data[i * to.row + d].bits = static_cast<std::uint16_t>(rounded);
-    }
 }
 
 void attention_bf16(const AttentionArgs& args, std::span<std::byte> workspace) {

@@ -23,11 +23,6 @@ namespace reprise::cpu::HWY_NAMESPACE {
 
 inline constexpr std::int64_t kPairStrip = 32;
 
-HWY_INLINE Tile pair_tile(std::int64_t q0, std::int64_t k0, std::int64_t queries, std::int64_t keys,
-                          bool diagonal) {
-  return {q0, k0, queries, keys, kTile, diagonal, kPairStrip};
-}
-
 // scores[j][i] = scale k_j q_i for the part of the tile that is seen.
 HWY_INLINE void score_product(const PairProducts& product, const Tile& tile, std::int64_t depth,
                               const BFloat16* k, const std::uint32_t* q_pairs, float scale, float* scores) {
@@ -79,7 +74,7 @@ HWY_INLINE void round_into_pairs(const Tile& tile, const float* values, std::uin
 }
 
 // The same by rows.
-HWY_INLINE void round_rows(const Tile& tile, const float* values, BFloat16* rounded) {
+HWY_INLINE void round_weights(const Tile& tile, const float* values, BFloat16* rounded) {
   for (std::int64_t j = 0; j < round_up(tile.keys, kPairStrip); ++j) {
     const std::int64_t begin = j * kTile + tile.first_computed(j), end = (j + 1) * kTile;
     if (j < tile.keys)
@@ -96,9 +91,20 @@ struct PairForwardHead {
 };
 struct PairBackwardHead {
   Rows<const BFloat16> q, y, dy;
-  Rows<BFloat16> dq;  // data is null where it is not wanted
   const float* lse;
+  Rows<BFloat16> dq;  // data is null where it is not wanted
+  bool wants_dk, wants_dv;
 };
+
+// Copies k and v of one head, padded.
+HWY_INLINE void read_keys(const HeadRows<ConstView>& k, const HeadRows<ConstView>& v,
+                          const AttentionShape& shape, std::int64_t b, std::int64_t key_head,
+                          const PairScratch& s) {
+  pad(head_rows<BFloat16>(k, shape, shape.keys, b, key_head), shape.keys, shape.head_dim, {s.k, s.depth},
+      s.keys);
+  pad(head_rows<BFloat16>(v, shape, shape.keys, b, key_head), shape.keys, shape.head_dim, {s.v, s.depth},
+      s.keys);
+}
 
 // The tile of `kTile` queries that begins at q0, padded, and by pairs of its columns.
 HWY_INLINE void read_queries(Rows<const BFloat16> from, std::int64_t q0, std::int64_t queries,
@@ -111,8 +117,7 @@ HWY_INLINE void read_queries(Rows<const BFloat16> from, std::int64_t q0, std::in
 HWY_INLINE void write_queries(const PairScratch& s, std::int64_t q0, std::int64_t queries,
                               const AttentionShape& shape, Rows<BFloat16> to) {
   transpose<float>({s.sum, kTile}, shape.head_dim, queries, Unchanged(), {s.result, s.depth}, shape.head_dim);
-  for (std::int64_t i = 0; i < queries; ++i)
-    map(s.result + i * s.depth, from_row(to, q0 + i).data, shape.head_dim, [](Vec x) HWY_ATTR { return x; });
+  round_rows({s.result, s.depth}, queries, shape.head_dim, from_row(to, q0));
 }
 
 // Every row of sum times a number of each query.
@@ -125,15 +130,13 @@ HWY_INLINE void scale_sum(const PairScratch& s, const float* factors) {
 HWY_INLINE void forward_tile(const PairProducts& product, const ScoreContext& context,
                              const PairForwardHead& head, const PairForwardScratch& s, std::int64_t q0) {
   const AttentionShape& shape = context.shape;
-  const bool causal = context.settings.causal;
   const std::int64_t queries = std::min(kTile, shape.queries - q0);
   read_queries(head.q, q0, queries, shape, s, s.q_pairs);
   std::fill(s.highest, s.highest + kTile, -std::numeric_limits<float>::infinity());
   std::fill(s.total, s.total + kTile, 0.0F);
-  const std::int64_t seen = causal ? std::min(shape.keys, q0 + queries) : shape.keys;
-  if (seen == 0) std::fill(s.sum, s.sum + s.depth * kTile, 0.0F);
-  for (std::int64_t k0 = 0; k0 < seen; k0 += kTile) {
-    const Tile tile = pair_tile(q0, k0, queries, std::min(kTile, seen - k0), causal && k0 == q0);
+  if (shape.keys == 0) std::fill(s.sum, s.sum + s.depth * kTile, 0.0F);
+  for_each_seen_tile(context, q0, kTile, kPairStrip, [&](const Tile& tile) HWY_ATTR {
+    const std::int64_t k0 = tile.first_key;
     score_product(product, tile, s.depth, s.k + k0 * s.depth, s.q_pairs,
                   static_cast<float>(context.settings.scale), s.scores);
     hide(context, tile, s.scores);
@@ -142,7 +145,7 @@ HWY_INLINE void forward_tile(const PairProducts& product, const ScoreContext& co
     round_into_pairs(tile, s.scores, s.weight_pairs);
     if (k0 > 0) scale_sum(s, s.correction);
     query_product(product, tile, s, k0 > 0);
-  }
+  });
   for (std::int64_t i = 0; i < kTile; ++i) {
     if (i < queries) head.lse[q0 + i] = s.highest[i] + std::log(s.total[i]);
     s.total[i] = s.total[i] == 0 ? 0.0F : 1 / s.total[i];
@@ -155,36 +158,33 @@ HWY_INLINE void forward_tile(const PairProducts& product, const ScoreContext& co
 HWY_INLINE void backward_tile(const PairProducts& product, const ScoreContext& context,
                               const PairBackwardHead& head, const PairBackwardScratch& s, std::int64_t q0) {
   const AttentionShape& shape = context.shape;
-  const bool causal = context.settings.causal;
   const std::int64_t queries = std::min(kTile, shape.queries - q0);
   read_queries(head.q, q0, queries, shape, s, s.q_pairs);
   pair_rows({s.rows, s.depth}, kTile, s.depth, {s.q_rows, s.depth});
   read_queries(head.dy, q0, queries, shape, s, s.dy_pairs);
   pair_rows({s.rows, s.depth}, kTile, s.depth, {s.dy_rows, s.depth});
-  for (std::int64_t i = 0; i < kTile; ++i) {
-    const bool there = i < queries;
-    s.delta[i] =
-        there ? dot(from_row(head.dy, q0 + i).data, from_row(head.y, q0 + i).data, shape.head_dim) : 0;
-    const float value = there ? head.lse[q0 + i] : 0;
-    s.lse[i] = std::isinf(value) ? 0 : value;  // of a query that sees no key: all scores are minus infinity
-  }
-  const std::int64_t seen = causal ? std::min(shape.keys, q0 + queries) : shape.keys;
-  if (seen == 0) std::fill(s.sum, s.sum + s.depth * kTile, 0.0F);
-  for (std::int64_t k0 = 0; k0 < seen; k0 += kTile) {
-    const Tile tile = pair_tile(q0, k0, queries, std::min(kTile, seen - k0), causal && k0 == q0);
+  read_row_terms(shape, q0, head.dy, head.y, head.lse, s.lse, s.delta);
+  if (shape.keys == 0) std::fill(s.sum, s.sum + s.depth * kTile, 0.0F);
+  for_each_seen_tile(context, q0, kTile, kPairStrip, [&](const Tile& tile) HWY_ATTR {
+    const std::int64_t k0 = tile.first_key;
     score_product(product, tile, s.depth, s.k + k0 * s.depth, s.q_pairs,
                   static_cast<float>(context.settings.scale), s.scores);
     score_product(product, tile, s.depth, s.v + k0 * s.depth, s.dy_pairs, 1, s.gradients);
     hide(context, tile, s.scores);
     score_gradients(context, tile, s.scores, s.gradients, s.lse, s.delta);
-    round_rows(tile, s.scores, s.weights);
-    key_product(product, tile, s.depth, s.weights, s.dy_rows, s.dv);
-    round_rows(tile, s.gradients, s.score_gradients);
-    key_product(product, tile, s.depth, s.score_gradients, s.q_rows, s.dk);
-    if (!head.dq.data) continue;
-    round_into_pairs(tile, s.gradients, s.weight_pairs);
-    query_product(product, tile, s, k0 > 0);
-  }
+    if (head.wants_dv) {
+      round_weights(tile, s.scores, s.weights);
+      key_product(product, tile, s.depth, s.weights, s.dy_rows, s.dv);
+    }
+    if (head.wants_dk) {
+      round_weights(tile, s.gradients, s.score_gradients);
+      key_product(product, tile, s.depth, s.score_gradients, s.q_rows, s.dk);
+    }
+    if (head.dq.data) {
+      round_into_pairs(tile, s.gradients, s.weight_pairs);
+      query_product(product, tile, s, k0 > 0);
+    }
+  });
   if (head.dq.data) write_queries(s, q0, queries, shape, head.dq);
 }
 
@@ -196,10 +196,7 @@ void attention_of_pairs(const AttentionArgs& args, std::span<std::byte> workspac
                           const std::int64_t b = item / shape.key_heads, key_head = item % shape.key_heads;
                           const PairForwardScratch s(shape, scratch);
                           const PairProducts product(*pair_products().front());
-                          pad(head_rows<BFloat16>(args.k, shape, shape.keys, b, key_head), shape.keys,
-                              shape.head_dim, {s.k, s.depth}, s.keys);
-                          pad(head_rows<BFloat16>(args.v, shape, shape.keys, b, key_head), shape.keys,
-                              shape.head_dim, {s.v, s.depth}, s.keys);
+                          read_keys(args.k, args.v, shape, b, key_head, s);
                           transpose({s.v, s.depth}, s.keys, s.depth, s.row_pairs, {s.transposed, s.keys});
                           for (std::int64_t h = key_head * group; h < (key_head + 1) * group; ++h) {
                             const PairForwardHead head = {
@@ -213,42 +210,36 @@ void attention_of_pairs(const AttentionArgs& args, std::span<std::byte> workspac
                         });
 }
 
-HWY_INLINE void write_keys(const float* sum, std::int64_t depth, const AttentionShape& shape,
-                           Rows<BFloat16> to) {
-  for (std::int64_t j = 0; to.data && j < shape.keys; ++j)
-    map(sum + j * depth, from_row(to, j).data, shape.head_dim, [](Vec x) HWY_ATTR { return x; });
-}
-
 void attention_backward_of_pairs(const AttentionBackwardArgs& args, std::span<std::byte> workspace) {
   const AttentionShape& shape = args.shape;
   const std::int64_t group = shape.heads / shape.key_heads;
-  for_each_with_scratch(
-      shape.batch * shape.key_heads, PairBackwardScratch(shape, nullptr).cutter.bytes(), workspace,
-      [&](std::int64_t item, std::byte* scratch) HWY_ATTR {
-        const std::int64_t b = item / shape.key_heads, key_head = item % shape.key_heads;
-        const PairBackwardScratch s(shape, scratch);
-        const PairProducts product(*pair_products().front());
-        pad(head_rows<BFloat16>(args.k, shape, shape.keys, b, key_head), shape.keys, shape.head_dim,
-            {s.k, s.depth}, s.keys);
-        pad(head_rows<BFloat16>(args.v, shape, shape.keys, b, key_head), shape.keys, shape.head_dim,
-            {s.v, s.depth}, s.keys);
-        transpose({s.k, s.depth}, s.keys, s.depth, s.row_pairs, {s.transposed, s.keys});
-        std::fill(s.dk, s.dk + s.keys * s.depth, 0.0F);
-        std::fill(s.dv, s.dv + s.keys * s.depth, 0.0F);
-        for (std::int64_t h = key_head * group; h < (key_head + 1) * group; ++h) {
-          const PairBackwardHead head = {
-              head_rows<BFloat16>(args.q, shape, shape.queries, b, h),
-              head_rows<BFloat16>(whole(args.y, shape), shape, shape.queries, b, h),
-              head_rows<BFloat16>(whole(args.dy, shape), shape, shape.queries, b, h),
-              head_rows<BFloat16>(args.dq, shape, shape.queries, b, h),
-              args.lse.as<float>() + (b * shape.heads + h) * shape.queries};
-          const ScoreContext context(shape, args.settings, args.mask, b, h);
-          for (std::int64_t q0 = 0; q0 < shape.queries; q0 += kTile)
-            backward_tile(product, context, head, s, q0);
-        }
-        write_keys(s.dk, s.depth, shape, head_rows<BFloat16>(args.dk, shape, shape.keys, b, key_head));
-        write_keys(s.dv, s.depth, shape, head_rows<BFloat16>(args.dv, shape, shape.keys, b, key_head));
-      });
+  for_each_with_scratch(shape.batch * shape.key_heads, PairBackwardScratch(shape, nullptr).cutter.bytes(),
+                        workspace, [&](std::int64_t item, std::byte* scratch) HWY_ATTR {
+                          const std::int64_t b = item / shape.key_heads, key_head = item % shape.key_heads;
+                          const PairBackwardScratch s(shape, scratch);
+                          const PairProducts product(*pair_products().front());
+                          read_keys(args.k, args.v, shape, b, key_head, s);
+                          transpose({s.k, s.depth}, s.keys, s.depth, s.row_pairs, {s.transposed, s.keys});
+                          std::fill(s.dk, s.dk + s.keys * s.depth, 0.0F);
+                          std::fill(s.dv, s.dv + s.keys * s.depth, 0.0F);
+                          for (std::int64_t h = key_head * group; h < (key_head + 1) * group; ++h) {
+                            const PairBackwardHead head = {
+                                head_rows<BFloat16>(args.q, shape, shape.queries, b, h),
+                                head_rows<BFloat16>(whole(args.y, shape), shape, shape.queries, b, h),
+                                head_rows<BFloat16>(whole(args.dy, shape), shape, shape.queries, b, h),
+                                args.lse.as<float>() + (b * shape.heads + h) * shape.queries,
+                                head_rows<BFloat16>(args.dq, shape, shape.queries, b, h),
+                                args.dk.values.info != nullptr,
+                                args.dv.values.info != nullptr};
+                            const ScoreContext context(shape, args.settings, args.mask, b, h);
+                            for (std::int64_t q0 = 0; q0 < shape.queries; q0 += kTile)
+                              backward_tile(product, context, head, s, q0);
+                          }
+                          round_rows({s.dk, s.depth}, shape.keys, shape.head_dim,
+                                     head_rows<BFloat16>(args.dk, shape, shape.keys, b, key_head));
+                          round_rows({s.dv, s.depth}, shape.keys, shape.head_dim,
+                                     head_rows<BFloat16>(args.dv, shape, shape.keys, b, key_head));
+                        });
 }
 
 }  // namespace reprise::cpu::HWY_NAMESPACE

@@ -6,6 +6,7 @@
 
 #include "reprise/cpu/attention_tiles.h"
 #include "reprise/cpu/pair_product.h"
+#include "reprise/cpu/thread_scratch.h"
 
 namespace reprise::cpu {
 
@@ -20,7 +21,7 @@ class ScratchCutter {
   template <class T>
   T* cut(std::int64_t count) {
     const std::size_t at = bytes_;
-    bytes_ += (static_cast<std::size_t>(count) * sizeof(T) + 63) / 64 * 64;
+    bytes_ += scratch_piece(static_cast<std::size_t>(count) * sizeof(T));
     return memory_ ? reinterpret_cast<T*>(memory_ + at) : nullptr;
   }
   std::size_t bytes() const { return bytes_; }

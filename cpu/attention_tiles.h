@@ -25,7 +25,7 @@ inline std::int64_t balanced(std::int64_t place, std::int64_t tiles) {
 struct Tile {
   std::int64_t first_query, first_key, queries, keys, width;
   bool diagonal;
-  std::int64_t strip = 16;
+  std::int64_t strip;
 
   // The first query that is computed for a key: what comes before it in a row of scores is not read.
   std::int64_t first_computed(std::int64_t key) const { return diagonal ? key / strip * strip : 0; }
@@ -55,6 +55,18 @@ struct ScoreContext {
         b(batch_entry),
         h(head) {}
 };
+
+// Calls body(tile) for the tiles of keys that the tile of queries from q0 on sees any of, in order.
+template <class Body>
+void for_each_seen_tile(const ScoreContext& context, std::int64_t q0, std::int64_t width, std::int64_t strip,
+                        Body body) {
+  const AttentionShape& s = context.shape;
+  const bool causal = context.settings.causal;
+  const std::int64_t queries = std::min(kTile, s.queries - q0),
+                     seen = causal ? std::min(s.keys, q0 + queries) : s.keys;
+  for (std::int64_t k0 = 0; k0 < seen; k0 += kTile)
+    body(Tile{q0, k0, queries, std::min(kTile, seen - k0), width, causal && k0 == q0, strip});
+}
 
 // Bytes of scratch: q transposed, scores, the sum of v, three numbers a query; and q and dy transposed, weights,
 // gradients, two numbers a query.

@@ -4,15 +4,9 @@
 #include <array>
 
 #include "reprise/core/error.h"
+#include "reprise/cpu/thread_scratch.h"
 
 namespace reprise::cpu {
-namespace {
-
-constexpr std::size_t kAlignment = 64;
-
-std::size_t aligned(std::size_t bytes) { return (bytes + kAlignment - 1) / kAlignment * kAlignment; }
-
-}  // namespace
 
 std::vector<DnnlPrimitive::Argument> DnnlOperation::arguments(const std::vector<Operand>& operands) {
   std::vector<DnnlPrimitive::Argument> theirs;
@@ -28,7 +22,7 @@ void DnnlOperation::place(const std::vector<Operand>& operands) {
       copies_ = true;
       place.copy = operand.written ? make_reorder(operand.theirs, operand.ours)
                                    : make_reorder(operand.ours, operand.theirs);
-      scratchpad_ += aligned(operand.theirs.get_size());
+      scratchpad_ += scratch_piece(operand.theirs.get_size());
       scratchpad = std::max(scratchpad, place.copy->workspace());
     }
     places_.push_back(std::move(place));
@@ -58,19 +52,21 @@ void DnnlOperation::run(std::initializer_list<const void*> pointers, std::byte* 
 
 namespace {
 
-bool has(dnnl_cpu_isa_t isa) { return (dnnl_get_effective_cpu_isa() & isa) == isa; }
-
 bool multiplies_bf16_faster() {
 #if defined(__x86_64__)
   if (__builtin_cpu_is("intel")) return multiplies_bf16_by_tiles();
 #endif
-  return has(dnnl_cpu_isa_avx512_core_bf16);
+  return has_instructions(dnnl_cpu_isa_avx512_core_bf16);
 }
 
 }  // namespace
 
+bool has_instructions(dnnl_cpu_isa_t instructions) {
+  return (dnnl_get_effective_cpu_isa() & instructions) == instructions;
+}
+
 bool multiplies_bf16_by_tiles() {
-  static const bool tiles = has(dnnl_cpu_isa_avx512_core_amx);
+  static const bool tiles = has_instructions(dnnl_cpu_isa_avx512_core_amx);
   return tiles;
 }
 

@@ -52,6 +52,9 @@ class DnnlOperation {
 // f32's (a large product ran at 168 GFLOP/s, in f32 at 250).
 DType computing_dtype(DType dtype);
 
+// Whether oneDNN uses these instructions: the processor has them, and ONEDNN_MAX_CPU_ISA does not keep it from them.
+bool has_instructions(dnnl_cpu_isa_t instructions);
+
 // Whether oneDNN multiplies bf16 with tiles (AMX), at several times the rate of f32.
 bool multiplies_bf16_by_tiles();
 

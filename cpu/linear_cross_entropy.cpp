@@ -7,11 +7,10 @@
 #include "reprise/cpu/fast_slots.h"
 #include "reprise/cpu/plain/target_count.h"
 #include "reprise/cpu/plain_fallback.h"
+#include "reprise/cpu/thread_scratch.h"
 
 namespace reprise::cpu {
 namespace {
-
-std::size_t aligned(std::size_t bytes) { return (bytes + 63) / 64 * 64; }
 
 // How the positions are cut: into chunks of `rows` and a last one that may be shorter.
 struct Chunks {
@@ -28,7 +27,7 @@ struct Chunks {
 
   std::int64_t count_from(std::int64_t first) const { return std::min(rows, positions - first); }
   std::size_t logits_bytes() const {
-    return aligned(static_cast<std::size_t>(rows * classes) * size_of(dtype));
+    return scratch_piece(static_cast<std::size_t>(rows * classes) * size_of(dtype));
   }
 
   // Of a chunk of m positions; null where oneDNN has nothing fast.

@@ -2,12 +2,13 @@
 
 #if defined(__x86_64__) && defined(__linux__)
 #include <immintrin.h>
-#include <oneapi/dnnl/dnnl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include <array>
 #include <vector>
+
+#include "reprise/cpu/dnnl_operation.h"
 #endif
 
 namespace reprise::cpu {
@@ -156,10 +157,9 @@ bool may_use_tiles() {
 
 std::span<const PairProduct* const> pair_products() {
   static const auto list = [] {
-    const auto has = [](dnnl_cpu_isa_t isa) { return (dnnl_get_effective_cpu_isa() & isa) == isa; };
     std::vector<const PairProduct*> found;
-    if (has(dnnl_cpu_isa_avx512_core_amx) && may_use_tiles()) found.push_back(&kTiles);
-    if (has(dnnl_cpu_isa_avx512_core_bf16)) found.push_back(&kDotProducts);
+    if (multiplies_bf16_by_tiles() && may_use_tiles()) found.push_back(&kTiles);
+    if (has_instructions(dnnl_cpu_isa_avx512_core_bf16)) found.push_back(&kDotProducts);
     return found;
   }();
   return list;

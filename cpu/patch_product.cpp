@@ -4,6 +4,7 @@
 
 #include "reprise/core/parallel.h"
 #include "reprise/cpu/dnnl_product.h"
+#include "reprise/cpu/thread_scratch.h"
 
 namespace reprise::cpu {
 namespace {
@@ -17,7 +18,7 @@ std::int64_t images_of_part(const Convolution& c) {
 
 std::size_t patch_bytes(const Convolution& c) {
   const std::int64_t elements = images_of_part(c) * c.p * c.q * patch_size(c);
-  return (static_cast<std::size_t>(elements) * sizeof(BFloat16) + 63) / 64 * 64;
+  return scratch_piece(static_cast<std::size_t>(elements) * sizeof(BFloat16));
 }
 
 std::shared_ptr<const DnnlOperation> product(const Convolution& c, std::int64_t images, bool accumulate) {
@@ -64,7 +65,7 @@ bool uses_patches(const Convolution& c) {
   return c.pass == ConvolutionPass::backward_weight && c.dtype == DType::bf16 &&
          computing_dtype(c.dtype) == c.dtype && (o.stride.h > 1 || o.stride.w > 1) && o.groups == 1 &&
          !c.bias && c.in >= kMinChannels && c.out >= kMinChannels && c.n * c.p * c.q > 0 &&
-         product(c, 1, false) != nullptr;
+         product(c, images_of_part(c), false) != nullptr;
 }
 
 std::size_t patch_workspace(const Convolution& c) {
