@@ -168,11 +168,7 @@ void TapeState::check_known(const Op& op, std::span<Tensor> inputs) const {
           fmt::format("{}: an input {} was made on another tape, or on one that has ended; detach() it",
                       op.name(), to_string(input.info())));
     // A handle of its own: the value keeps its place on its tape.
-    Ref<TensorImpl> data = make_impl();
-    data->info = input.info();
-    data->offset = input.impl()->offset;
-    data->storage = input.impl()->storage;
-    input = Tensor(std::move(data));
+    input = untracked(input);
   }
 }
 

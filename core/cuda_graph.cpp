@@ -34,16 +34,6 @@ DeviceServices& services_of(const std::vector<Tensor>& leaves) {
   return services(leaves[0].device());
 }
 
-// The same bytes, of no tape.
-Tensor untracked(const Tensor& tensor) {
-  if (!tensor.defined()) return {};
-  Ref<TensorImpl> impl = make_impl();
-  impl->info = tensor.info();
-  impl->offset = tensor.impl()->offset;
-  impl->storage = tensor.impl()->storage;
-  return Tensor(std::move(impl));
-}
-
 void note_write(const Tensor& tensor) {
   if (tensor.defined()) ++tensor.impl()->storage->version;
 }
@@ -64,7 +54,7 @@ CUDAGraph::CUDAGraph(std::vector<Tensor> leaves, const std::function<Tensor()>& 
     set_random_state(random.start);
   };
   const auto captured = [&] {
-    result_ = untracked(step());
+    if (const Tensor result = step(); result.defined()) result_ = untracked(result);
     for (const Tensor& leaf : leaves) {
       if (leaf.grad().defined()) gradients_.push_back({leaf, leaf.grad()});
       leaf.set_grad({});

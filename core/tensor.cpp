@@ -63,6 +63,14 @@ void TensorImpl::destroy(TensorImpl* impl) noexcept {
 
 Ref<TensorImpl> make_impl() { return Ref<TensorImpl>(new (ObjectPool<TensorImpl>::take()) TensorImpl); }
 
+Tensor untracked(const Tensor& tensor) {
+  Ref<TensorImpl> impl = make_impl();
+  impl->info = tensor.info();
+  impl->offset = tensor.impl()->offset;
+  impl->storage = tensor.impl()->storage;
+  return Tensor(std::move(impl));
+}
+
 Tensor empty(const ValueInfo& info, memory::Tag tag) {
   if (info.shape.numel() < 0)  // -1: reshape's extent to be found
     throw UserError(fmt::format("shape {} has a negative extent", to_string(info.shape)));
@@ -192,13 +200,10 @@ void assign_state(Tensor& state, Tensor value) {
     }
   }
   if (is_dry_run()) return;
-  Ref<TensorImpl> fresh = make_impl();
-  fresh->info = value.info();
-  fresh->offset = value.impl()->offset;
-  fresh->storage = value.impl()->storage;
-  if (!state.name().empty()) fresh->name = std::make_unique<std::string>(state.name());
-  retag(*fresh->storage, tag);
-  state = Tensor(std::move(fresh));
+  Tensor fresh = untracked(value);
+  if (!state.name().empty()) fresh.impl()->name = std::make_unique<std::string>(state.name());
+  retag(*fresh.impl()->storage, tag);
+  state = std::move(fresh);
 }
 
 }  // namespace reprise

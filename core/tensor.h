@@ -156,6 +156,9 @@ class Tensor {
 
 // A handle to a new storage of this kind, uninitialized, under the thread's tag. Recycles handle memory.
 Ref<TensorImpl> make_impl();
+
+// The same bytes under a handle of its own, of no tape.
+Tensor untracked(const Tensor& tensor);
 Tensor empty(const ValueInfo& info);
 Tensor empty(const ValueInfo& info, memory::Tag tag);
 
