@@ -78,19 +78,6 @@ Bits trained(const char* name, nn::CheckpointSetting setting, bool by_graph, boo
   return trained(subject, step_of(subject, setting), by_graph, read_losses, large ? 2 : 3);
 }
 
-// All of the step's values but the last are offloaded.
-Plan offloading(Subject& subject) {
-  subject.reset();
-  const Trace trace = checkpoint::trace(subject.step());
-  checkpoint::PlanBuilder builder(trace);
-  const auto nodes = static_cast<std::int32_t>(trace.nodes.size());
-  builder.region(0, nodes - 1);
-  for (std::int32_t n = 0; n < nodes - 1; ++n)
-    for (const std::int32_t v : trace.nodes[static_cast<std::size_t>(n)].outputs)
-      builder.decide(v, Decision::offload);
-  return std::move(builder).finish();
-}
-
 // A leaf of 3000 numbers, and a small step on it that draws random numbers.
 struct Small {
   Tensor x;
@@ -168,7 +155,8 @@ TEST_CASE("cuda graph: replays that nobody waits for have the same bits in every
   // Copies out and back are nodes of the graph, beside the kernels.
   Subject subject("gpt");
   subject.to(cuda_device());
-  const Plan plan = offloading(subject);
+  subject.reset();
+  const Plan plan = offloading_plan(checkpoint::trace(subject.step()));
   CHECK(difference(trained(subject, step_of(subject, {}, plan), true, false), plain) == "");
 }
 

@@ -214,13 +214,7 @@ TEST_CASE(
   const Outcome plain = take_step(subject, {}, false, nullptr);
   subject.reset();
   const Trace trace = checkpoint::trace(subject.step());
-  checkpoint::PlanBuilder builder(trace);
-  const auto nodes = static_cast<std::int32_t>(trace.nodes.size());
-  builder.region(0, nodes - 1);
-  for (std::int32_t n = 0; n < nodes - 1; ++n)
-    for (const std::int32_t v : trace.nodes[static_cast<std::size_t>(n)].outputs)
-      builder.decide(v, Decision::offload);
-  const Plan plan = std::move(builder).finish();
+  const Plan plan = offloading_plan(trace);
   subject.reset();
   const checkpoint::Simulation simulation = checkpoint::simulate(trace, plan);
   const Outcome outcome = take_step(subject, {}, false, &plan);

@@ -99,4 +99,14 @@ Outcome take_step(Subject& subject, nn::CheckpointSetting setting, bool nested, 
   return outcome;
 }
 
+Plan offloading_plan(const Trace& trace) {
+  checkpoint::PlanBuilder builder(trace);
+  const auto nodes = static_cast<std::int32_t>(trace.nodes.size());
+  builder.region(0, nodes - 1);
+  for (std::int32_t n = 0; n < nodes - 1; ++n)
+    for (const std::int32_t v : trace.nodes[static_cast<std::size_t>(n)].outputs)
+      builder.decide(v, Decision::offload);
+  return std::move(builder).finish();
+}
+
 }  // namespace reprise::test

@@ -37,4 +37,7 @@ struct Outcome {
 // its bound.
 Outcome take_step(Subject& subject, nn::CheckpointSetting setting, bool nested, const Plan* plan);
 
+// Of a step that is one region: all values but the last node's are offloaded.
+Plan offloading_plan(const Trace& trace);
+
 }  // namespace reprise::test
