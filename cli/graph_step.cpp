@@ -16,8 +16,7 @@ void check_cuda_graph(Device device, const Checkpointing& checkpointing) {
   if (checkpointing.online_budget)
     throw UsageError(
         "--cuda-graph: --planner dtr lets go of values as a step runs, and a replay does nothing new; choose "
-        "another "
-        "planner");
+        "another planner");
 }
 
 GraphStep::GraphStep(nn::Model& model, const Checkpointing& checkpointing, optim::Optimizer& optimizer,

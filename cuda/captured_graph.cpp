@@ -126,7 +126,10 @@ void CudaServices::launch(cudaGraphExec_t graph, const GraphMemory& memory, Rand
 void CudaServices::destroy(cudaGraphExec_t graph, GraphMemory& memory) noexcept {
   static_cast<void>(cudaSetDevice(context_.index));
   const std::lock_guard lock(mutex_);
-  if (is_capturing()) return destroyed_.emplace_back(graph, &memory), void();
+  if (is_capturing()) {
+    destroyed_.emplace_back(graph, &memory);
+    return;
+  }
   static_cast<void>(cudaStreamSynchronize(context_.stream));
   static_cast<void>(cudaGraphExecDestroy(graph));
   retire(memory);

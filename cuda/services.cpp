@@ -29,8 +29,7 @@ namespace {
 // A captured step that asks for other memory than its warm-up.
 constexpr const char* kOtherMemory =
     "the step asks for other memory under capture than in its warm-up; a captured step does the same each "
-    "time. If it makes "
-    "things at its first call, call it once before";
+    "time. If it makes things at its first call, call it once before";
 
 // None: the host's memory.
 std::optional<int> device_of(const void* data) {
