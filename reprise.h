@@ -8,6 +8,7 @@
 #include "reprise/autograd/tape.h"
 #include "reprise/checkpoint/checkpoint.h"
 #include "reprise/core/allow_tf32.h"
+#include "reprise/core/cuda_graph.h"
 #include "reprise/core/device.h"
 #include "reprise/core/dry_run.h"
 #include "reprise/core/dtype.h"

@@ -95,6 +95,11 @@ OffloadedCopy::OffloadedCopy(const void* data, std::size_t bytes, Device device)
     : device_(device), bytes_(bytes), present_(true) {
   if (data) {
     DeviceServices& backend = services(device);
+    if (!folder.empty() && backend.step_capture() == StepCapture::capturing)
+      throw CaptureError(
+          "offloading to files in a step that is captured, where nothing runs yet that could be written; "
+          "offload to "
+          "host memory, without OffloadToFolder");
     HostBuffer buffer(bytes, backend);
     backend.copy_out(buffer.data(), data, bytes);
     if (folder.empty()) {

@@ -84,6 +84,8 @@ void run_forward(const Op& op, std::span<const ConstView> in, std::span<const Vi
     op.forward(in, out, bytes);
   } catch (const DeviceError& error) {
     throw DeviceError(fmt::format("{} (in {})", error.what(), op.name()));
+  } catch (const CaptureError& error) {
+    throw CaptureError(fmt::format("{} (in {})", error.what(), op.name()));
   }
   if (!op_timer) return;
   op_timer->ran(op, in, out, std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());

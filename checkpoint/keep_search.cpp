@@ -27,7 +27,7 @@ class Search {
         rounds_(rounds) {}
 
   void run() {
-    if (!reach(buffers_of(candidates_.best_plan()), rounds_ / 2)) {
+    if (!reach(kept_buffers(forward_, candidates_.best_plan()), rounds_ / 2)) {
       // In small steps, each from what the one before has reached.
       const std::size_t budget = std::exchange(budget_, lowest_peak_);
       while (budget_ > budget && rounds_ > 0) {
@@ -54,28 +54,6 @@ class Search {
   // Of larger ones costs are estimated, for an exact one takes a look at every node.
   bool small() const { return nodes() <= 1000; }
 
-  // Without a plan's regions: all that backward reads.
-  KeptBuffers buffers_of(const Plan& plan) const {
-    KeptBuffers result{std::vector<bool>(at(buffers())), std::vector<bool>(at(nodes()))};
-    std::vector<bool> inside(at(nodes()));
-    for (const PlanRegion& region : plan.regions) {
-      std::fill(inside.begin() + region.first, inside.begin() + std::min(region.last, nodes()), true);
-      for (const std::int32_t edge : {region.first, region.last})
-        if (edge < nodes()) result.cut[at(edge)] = true;
-    }
-    for (std::int32_t b = 0; b < buffers(); ++b)
-      result.kept[at(b)] = lives_on(b) || (!inside[at(buffer(b).maker)] && !buffer(b).savers.empty());
-    std::int32_t b = 0;
-    for (const PlanDecision& decision : plan.decisions) {
-      while (b < buffers() &&
-             std::pair(buffer(b).maker, buffer(b).output) < std::pair(decision.node, decision.output))
-        ++b;
-      if (b < buffers() && buffer(b).maker == decision.node && buffer(b).output == decision.output)
-        result.kept[at(b)] = decision.decision == Decision::keep;
-    }
-    return result;
-  }
-
   Simulation judge(const KeptBuffers& state, const Demand& now) {
     --rounds_;
     KeepPlan plan = keep_plan(forward_, state, now);
@@ -92,7 +70,7 @@ class Search {
     const int until = std::max(0, rounds_ - rounds);
     least_ = kInfinity;
     std::vector<KeptBuffers> starts = priced(rounds / 4);
-    starts.push_back(buffers_of({}));
+    starts.push_back(kept_buffers(forward_, {}));
     starts.push_back(from);
     struct Fitting {
       double seconds;

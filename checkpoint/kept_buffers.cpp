@@ -1,6 +1,7 @@
 #include "reprise/checkpoint/kept_buffers.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace reprise::checkpoint {
 namespace {
@@ -8,6 +9,29 @@ namespace {
 std::size_t at(std::int32_t i) { return static_cast<std::size_t>(i); }
 
 }  // namespace
+
+KeptBuffers kept_buffers(const ForwardBuffers& forward, const Plan& plan) {
+  const auto nodes = static_cast<std::int32_t>(forward.reads.size());
+  KeptBuffers result{std::vector<bool>(forward.buffers.size()), std::vector<bool>(at(nodes))};
+  std::vector<bool> inside(at(nodes));
+  for (const PlanRegion& region : plan.regions) {
+    std::fill(inside.begin() + region.first, inside.begin() + std::min(region.last, nodes), true);
+    for (const std::int32_t edge : {region.first, region.last})
+      if (edge < nodes) result.cut[at(edge)] = true;
+  }
+  for (std::size_t b = 0; b < forward.buffers.size(); ++b) {
+    const ForwardBuffer& buffer = forward.buffers[b];
+    result.kept[b] = buffer.last_alive == nodes || (!inside[at(buffer.maker)] && !buffer.savers.empty());
+  }
+  std::size_t b = 0;
+  for (const PlanDecision& decision : plan.decisions) {
+    const std::pair wanted(decision.node, decision.output);
+    const auto place = [&] { return std::pair(forward.buffers[b].maker, forward.buffers[b].output); };
+    while (b < forward.buffers.size() && place() < wanted) ++b;
+    if (b < forward.buffers.size() && place() == wanted) result.kept[b] = decision.decision == Decision::keep;
+  }
+  return result;
+}
 
 Demand demand(const ForwardBuffers& forward, const KeptBuffers& buffers) {
   const auto nodes = static_cast<std::int32_t>(forward.reads.size());

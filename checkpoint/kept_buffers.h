@@ -14,6 +14,9 @@ struct KeptBuffers {
   friend bool operator==(const KeptBuffers&, const KeptBuffers&) = default;
 };
 
+// What a plan keeps; without regions, all that backward reads.
+KeptBuffers kept_buffers(const ForwardBuffers& forward, const Plan& plan);
+
 // What that comes to.
 struct Demand {
   std::vector<bool> runs;              // nodes that run again

@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 #include <vector>
 
+#include "reprise/cli/graph_step.h"
 #include "reprise/cli/network.h"
 #include "reprise/cli/options.h"
 #include "reprise/cli/planning.h"
@@ -53,16 +54,23 @@ int bench(const BenchOptions& options) {
 
   const Checkpointing setting = chosen_checkpointing(options.plan, named, step_of(model, {}, batch));
 
+  if (options.cuda_graph) check_cuda_graph(device, setting);
+
   for (int i = 0; i < kWarmUp; ++i) training_step(model, setting, *optimizer, batch, Measure::time);
   std::size_t predicted = 0;
   if (!setting.online_budget) {
     const DryRun dry;
     predicted = training_step(model, setting, *optimizer, batch, Measure::bytes).peak_bytes;
   }
+  std::optional<GraphStep> graph;
+  if (options.cuda_graph) {
+    graph.emplace(model, setting, *optimizer, batch);
+    for (int i = 0; i < kWarmUp; ++i) (*graph)(batch);
+  }
   StepFigures figures;
   std::vector<double> seconds;
   for (std::int64_t i = 0; i < options.steps; ++i) {
-    figures = training_step(model, setting, *optimizer, batch, Measure::bytes);
+    figures = graph ? (*graph)(batch) : training_step(model, setting, *optimizer, batch, Measure::bytes);
     seconds.push_back(figures.seconds);
   }
   std::sort(seconds.begin(), seconds.end());
@@ -78,6 +86,7 @@ int bench(const BenchOptions& options) {
   line["peak_bytes"] = figures.peak_bytes;
   if (!setting.online_budget) line["predicted_peak_bytes"] = predicted;
   line["peak_activation_bytes"] = figures.peak_activation_bytes();
+  if (graph) line["cuda_graph_bytes"] = graph->bytes();
   line["peak_by_tag"] = figures.peak_by_tag;
   line["replayed_nodes"] = figures.replayed_nodes;
   line["params"] = model.parameter_count();

@@ -137,6 +137,13 @@ void add_device(CLI::App& app, std::string& device) {
       ->type_name("DEVICE");
 }
 
+void add_cuda_graph(CLI::App& app, bool& cuda_graph) {
+  app.add_flag(
+      "--cuda-graph", cuda_graph,
+      "capture forward and backward once and replay them as one launch, with the same bits; for --device "
+      "cuda, where kernels are so small that the host is what takes time");
+}
+
 void add_step_optimizer(CLI::App& app, std::string& name) {
   app.add_option("--optimizer", name,
                  "sgd (with momentum 0.9), adam or adamw; without: adamw for the GPTs, else sgd")
@@ -193,6 +200,7 @@ void add_train(CLI::App& root, TrainOptions& options) {
   app.add_option("--checkpoint", s.checkpoint, kCheckpointHelp)->type_name("C");
   add_dtype(app, s.dtype);
   add_device(app, options.device);
+  add_cuda_graph(app, options.cuda_graph);
   app.add_option("--seed", s.seed, "of weights, order and augmentation")->type_name("N");
   add_threads(app, s.threads);
   add_plan_request(app, options.plan);
@@ -214,6 +222,7 @@ void add_bench(CLI::App& root, BenchOptions& options) {
   add_batch(app, options.batch);
   add_dtype(app, options.dtype);
   add_device(app, options.device);
+  add_cuda_graph(app, options.cuda_graph);
   app.add_option("--checkpoint", options.checkpoint, kCheckpointHelp)->type_name("C");
   add_step_optimizer(app, options.optimizer);
   app.add_option("--steps", options.steps, "steps that are timed, after 2 that are not")

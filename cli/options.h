@@ -59,7 +59,8 @@ struct TrainOptions {
   std::optional<std::size_t> memory_limit;  // bytes
   std::string save, resume, json;           // empty: not asked for
   PlanRequest plan;
-  std::int64_t steps = 0;  // of this run; 0: all
+  std::int64_t steps = 0;   // of this run; 0: all
+  bool cuda_graph = false;  // capture the step, and replay it
   // The settings that were given on the command line, by name: the others of a resumed run are those it was saved with.
   std::vector<std::string> given;
 };
@@ -77,6 +78,7 @@ struct BenchOptions {
   int threads = 2;
   PlanRequest plan;
   bool profile = false;
+  bool cuda_graph = false;
   std::optional<std::size_t> memory_limit;
 };
 

@@ -12,6 +12,7 @@
 #include "reprise/autograd/op.h"
 #include "reprise/cli/bytes.h"
 #include "reprise/cli/files.h"
+#include "reprise/cli/graph_step.h"
 #include "reprise/cli/network.h"
 #include "reprise/cli/optimizer.h"
 #include "reprise/cli/options.h"
@@ -148,7 +149,8 @@ class Training {
 
   bool steps_are_done() const { return options_.steps > 0 && steps_run_ >= options_.steps; }
   bool stopping() const { return steps_are_done() || Interrupts::signal() != 0; }
-  void plan();          // what --plan or --budget asks for
+  void plan();  // what --plan or --budget asks for
+  StepFigures step(const data::Batch& batch);
   void passage();       // the batches of the epoch that are left, or up to a stop
   void validate();      // where --validate-every asks for it
   void finish_epoch();  // accuracy or validation loss, results
@@ -166,6 +168,7 @@ class Training {
   nn::Model model_;
   Checkpointing checkpointing_;
   const std::unique_ptr<optim::Optimizer> optimizer_;
+  std::optional<GraphStep> graph_;
   RunPosition position_;
 
   // Of this process.
@@ -191,6 +194,15 @@ void Training::plan() {
                megabytes(checkpointing_.plan->predicted_peak()), checkpointing_.plan->replays());
 }
 
+// By the graph where one is asked for and the batch is a whole one: an epoch's last may not be.
+StepFigures Training::step(const data::Batch& batch) {
+  if (options_.cuda_graph && batch.inputs.size(0) == settings_.batch) {
+    if (!graph_) graph_.emplace(model_, checkpointing_, *optimizer_, on_device(batch, device_));
+    return (*graph_)(batch);
+  }
+  return training_step(model_, checkpointing_, *optimizer_, on_device(batch, device_), Measure::time);
+}
+
 void Training::passage() {
   model_.train();
   Progress progress(fmt::format("epoch {}/{}", position_.epoch + 1, settings_.epochs), loader_.batches(),
@@ -202,8 +214,7 @@ void Training::passage() {
     optimizer_->set_lr(learning_rate(
         settings_.schedule, position_.step,
         {.lr = settings_.lr, .warmup = settings_.warmup, .steps = settings_.epochs * loader_.batches()}));
-    const StepFigures figures =
-        training_step(model_, checkpointing_, *optimizer_, on_device({x, y}, device_), Measure::time);
+    const StepFigures figures = step({x, y});
     position_.loss_sum += figures.loss;
     ++position_.batch;
     ++position_.step;
@@ -294,6 +305,7 @@ void Training::write_json(const std::string& ended) const {
 
 int Training::run() {
   plan();
+  if (options_.cuda_graph) check_cuda_graph(device_, checkpointing_);
   const Interrupts interrupts;
   memory::reset_peak(device_);
   if (position_.epoch >= settings_.epochs)

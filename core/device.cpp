@@ -12,6 +12,11 @@ std::string to_string(Device device) {
   return fmt::format("cuda:{}", device.index);
 }
 
+std::unique_ptr<CapturedStep> DeviceServices::capture(const std::function<void()>&,
+                                                      const std::function<void()>&) {
+  throw UserError("CUDAGraph: only a CUDA device captures a step; on the CPU call it each time");
+}
+
 DeviceServices& services(Device device) {
   if (device.kind == Device::CUDA) return cuda_plugin().services(device.index);
   if (device.index != 0)

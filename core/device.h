@@ -3,7 +3,11 @@
 #include <compare>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
+#include <memory>
 #include <string>
+
+#include "reprise/core/random.h"
 
 namespace reprise {
 
@@ -21,6 +25,17 @@ std::string to_string(Device device);
 
 constexpr std::size_t MiB(std::size_t n) { return n << 20; }
 constexpr std::size_t GiB(std::size_t n) { return n << 30; }
+
+// A step that a device can be asked for again as a whole.
+struct CapturedStep {
+  virtual ~CapturedStep() = default;
+  // Behind the device's other work; the host waits for nothing. Its random numbers begin at `random`.
+  virtual void launch(RandomAddress random) = 0;
+  virtual std::size_t bytes() const = 0;  // of the device's memory that it keeps
+};
+// Where the device is on the way to one. Warming up: the step runs as ever, so that what is made at a first use is there, and
+// state outside the tape stays as it is. Capturing: nothing runs, what the device is asked for is noted.
+enum class StepCapture : std::uint8_t { none, warming_up, capturing };
 
 // The services a backend gives for one kind of device; the only virtual calls between core and a backend.
 struct DeviceServices {
@@ -49,6 +64,13 @@ struct DeviceServices {
 
   // Returns when all work and all copies asked for are done.
   virtual void synchronize() = 0;
+
+  // Runs `warm_up`, then `step` under capture (core/cuda_graph.h), whose random numbers are those that the thread's generator has
+  // then: a launch draws those that follow its own. Both ask for the same memory in the same order, and leave
+  // it as it was but for what the step makes. UserError where the device captures nothing; after any error it goes on as before.
+  virtual std::unique_ptr<CapturedStep> capture(const std::function<void()>& warm_up,
+                                                const std::function<void()>& step);
+  virtual StepCapture step_capture() const { return StepCapture::none; }
 };
 
 // Throws UserError for a device that this program cannot use ("no CUDA device: ...").

@@ -31,6 +31,11 @@ struct FileError : UserError {
   using UserError::UserError;
 };
 
+// Asked for while a step is captured (core/cuda_graph.h), which cannot hold it: the host reads what has not run, or waits for it.
+struct CaptureError : UserError {
+  using UserError::UserError;
+};
+
 // Reprise broke one of its own rules. Please report it.
 struct InternalError : Error {
   using Error::Error;

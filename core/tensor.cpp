@@ -168,6 +168,16 @@ void assign_state(Tensor& state, Tensor value) {
     throw UserError(fmt::format("assign_state: state {} cannot become {}",
                                 state.defined() ? to_string(state.info()) : "undefined",
                                 value.defined() ? to_string(value.info()) : "undefined"));
+  if (!is_dry_run()) {
+    DeviceServices& backend = services(state.device());
+    const StepCapture capture = backend.step_capture();
+    if (capture == StepCapture::capturing && state.bytes() > 0) {
+      // A launch reads and writes where this one does, so the state keeps its place.
+      backend.copy(state.impl()->data(), value.impl()->data(), state.bytes());
+      ++state.impl()->storage->version;
+    }
+    if (capture != StepCapture::none) return;
+  }
   const memory::Tag tag = state.impl()->storage->tag;
   const bool whole = value.impl().unique() && value.impl()->storage.unique() &&
                      value.impl()->storage->bytes == value.bytes();

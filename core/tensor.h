@@ -160,7 +160,8 @@ Tensor empty(const ValueInfo& info);
 Tensor empty(const ValueInfo& info, memory::Tag tag);
 
 // Writes state that lives outside the tape (running statistics): `state` becomes `value`, in new storage, and in a
-// dry run nothing happens. Call it under NoGrad, so that the old state is let go at once.
+// dry run nothing happens. Call it under NoGrad, so that the old state is let go at once. In a step that is captured as a CUDA
+// graph (core/cuda_graph.h) it is written where it lies, at each replay.
 void assign_state(Tensor& state, Tensor value);
 
 // Rounded as PyTorch prints them, long axes elided: "f32[2, 2]\n[[1, 2],\n [3, 4]]".

@@ -14,39 +14,19 @@
 #include <limits>
 
 #include "reprise/cpu/attention_tiles.h"
+#include "reprise/cpu/pair_product.h"
 #include "reprise/cpu/thread_scratch.h"
+#include "reprise/cpu/vector_heads.h"
 #include "reprise/cpu/vector_product.h"
 #include "reprise/cpu/vector_scores.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace reprise::cpu::HWY_NAMESPACE {
 
-// The rows of one head of q, k, v or a gradient of one.
-template <class T>
-HWY_INLINE Rows<const T> head_rows(const HeadRows<ConstView>& of, const AttentionShape& s,
-                                   std::int64_t positions, std::int64_t b, std::int64_t h) {
-  return {of.values.as<T>() + b * positions * of.row + of.first + h * s.head_dim, of.row};
-}
-template <class T>
-HWY_INLINE Rows<T> head_rows(const HeadRows<View>& of, const AttentionShape& s, std::int64_t positions,
-                             std::int64_t b, std::int64_t h) {
-  if (!of.values.info) return {nullptr, 0};
-  return {of.values.as<T>() + b * positions * of.row + of.first + h * s.head_dim, of.row};
-}
-// y or dy.
-template <class V>
-HWY_INLINE HeadRows<V> whole(const V& values, const AttentionShape& s) {
-  return {values, 0, s.heads * s.head_dim};
-}
-template <class T>
-HWY_INLINE Rows<T> from_row(Rows<T> rows, std::int64_t first) {
-  return {rows.data + first * rows.row, rows.row};
-}
-
 // scores[j][i] = k_j q_i, q transposed, for the part of the tile that is seen.
 HWY_INLINE void score_product(const Tile& tile, std::int64_t head_dim, Rows<const float> k, const float* q,
                               float* scores) {
-  for_each_strip(tile.keys, tile.diagonal, [&](std::int64_t first, std::int64_t count) HWY_ATTR {
+  for_each_strip(tile.keys, tile, [&](std::int64_t first, std::int64_t count) HWY_ATTR {
     const std::int64_t skipped = tile.diagonal ? first : 0;
     if (skipped < tile.width)
       product(count, tile.width - skipped, head_dim, {k.data + first * k.row, k.row, 1}, {q + skipped, kTile},
@@ -56,7 +36,7 @@ HWY_INLINE void score_product(const Tile& tile, std::int64_t head_dim, Rows<cons
 // y_i (+)= sum over j of weights[j][i] b_j
 HWY_INLINE void query_product(const Tile& tile, std::int64_t head_dim, const float* weights,
                               Rows<const float> b, Rows<float> y, bool add) {
-  for_each_strip(tile.queries, tile.diagonal, [&](std::int64_t first, std::int64_t count) HWY_ATTR {
+  for_each_strip(tile.queries, tile, [&](std::int64_t first, std::int64_t count) HWY_ATTR {
     const std::int64_t seen = tile.diagonal ? std::min(tile.keys, first + count) : tile.keys;
     product(count, head_dim, seen, {weights + first, 1, kTile}, b, from_row(y, first), add);
   });
@@ -64,7 +44,7 @@ HWY_INLINE void query_product(const Tile& tile, std::int64_t head_dim, const flo
 // y_j (+)= sum over i of weights[j][i] b_i
 HWY_INLINE void key_product(const Tile& tile, std::int64_t head_dim, const float* weights,
                             Rows<const float> b, Rows<float> y, bool add) {
-  for_each_strip(tile.keys, tile.diagonal, [&](std::int64_t first, std::int64_t count) HWY_ATTR {
+  for_each_strip(tile.keys, tile, [&](std::int64_t first, std::int64_t count) HWY_ATTR {
     const std::int64_t skipped = tile.diagonal ? std::min(first, tile.queries) : 0;
     product(count, head_dim, tile.queries - skipped, {weights + first * kTile + skipped, kTile, 1},
             from_row(b, skipped), from_row(y, first), add);
@@ -92,8 +72,8 @@ HWY_INLINE void forward_tile(const ScoreContext& context, const ForwardHead& hea
   float *scores = q + s.head_dim * kTile, *sum = scores + kTile * kTile, *highest = sum + s.head_dim * kTile,
         *total = highest + kTile, *correction = total + kTile;
   const std::int64_t width = (queries + n - 1) / n * n;
-  transpose(from_row(head.q, q0), queries, s.head_dim, static_cast<float>(context.settings.scale), {q, kTile},
-            width);
+  const Scaled scaled = {static_cast<float>(context.settings.scale)};
+  transpose(from_row(head.q, q0), queries, s.head_dim, scaled, {q, kTile}, width);
   std::fill(highest, highest + kTile, -std::numeric_limits<float>::infinity());
   std::fill(total, total + kTile, 0.0F);
   std::fill(sum, sum + kTile * s.head_dim, 0.0F);
@@ -118,29 +98,19 @@ HWY_INLINE void forward_tile(const ScoreContext& context, const ForwardHead& hea
   }
 }
 
-// The sum of products of two rows.
-HWY_INLINE float dot(const float* x, const float* y, std::int64_t count) {
-  const std::int64_t n = lanes();
-  Vec sum = hn::Zero(F32());
-  std::int64_t i = 0;
-  for (; i + n <= count; i += n) sum = hn::MulAdd(load(x + i), load(y + i), sum);
-  if (i < count) sum = hn::MulAdd(load_part(x + i, count - i), load_part(y + i, count - i), sum);
-  return sum_of_lanes(sum);
-}
-
 // dq is written, dk and dv are added to.
 HWY_INLINE void backward_head(const ScoreContext& context, const BackwardHead& head, std::byte* scratch) {
   const AttentionShape& s = context.shape;
   const bool causal = context.settings.causal;
   const std::int64_t n = lanes();
+  const Scaled scaled = {static_cast<float>(context.settings.scale)};
   auto* q_transposed = reinterpret_cast<float*>(scratch);
   float *dy_transposed = q_transposed + s.head_dim * kTile, *weights = dy_transposed + s.head_dim * kTile,
         *gradients = weights + kTile * kTile, *lse = gradients + kTile * kTile, *delta = lse + kTile;
   for (std::int64_t q0 = 0; q0 < s.queries; q0 += kTile) {
     const std::int64_t queries = std::min(kTile, s.queries - q0), width = (queries + n - 1) / n * n;
-    transpose(from_row(head.q, q0), queries, s.head_dim, static_cast<float>(context.settings.scale),
-              {q_transposed, kTile}, width);
-    transpose(from_row(head.dy, q0), queries, s.head_dim, 1, {dy_transposed, kTile}, width);
+    transpose(from_row(head.q, q0), queries, s.head_dim, scaled, {q_transposed, kTile}, width);
+    transpose(from_row(head.dy, q0), queries, s.head_dim, Unchanged(), {dy_transposed, kTile}, width);
     for (std::int64_t i = 0; i < kTile; ++i) {
       const bool there = i < queries;
       delta[i] = there ? dot(from_row(head.dy, q0 + i).data, from_row(head.y, q0 + i).data, s.head_dim) : 0;
@@ -216,7 +186,7 @@ void attention_backward(const AttentionBackwardArgs& args, std::span<std::byte> 
                         });
 }
 
-// bf16: a head's rows are copied into f32 scratch, and what is made there is rounded.
+// bf16 where there is no pair product: a head's rows are copied into f32 scratch, and what is made there is rounded.
 
 HWY_INLINE Rows<const float> widened(Rows<const BFloat16> from, std::int64_t count, std::int64_t columns,
                                      float*& scratch) {
@@ -305,6 +275,7 @@ void attention_backward_bf16(const AttentionBackwardArgs& args, std::span<std::b
 HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
+#include "reprise/cpu/dnnl_operation.h"
 #include "reprise/cpu/fast_slots.h"
 
 namespace reprise::cpu {
@@ -339,6 +310,8 @@ std::size_t attention_backward_bf16_workspace(const AttentionBackwardArgs& args)
 void fill_fast_attention() {
   fill(attention_slot, HWY_DYNAMIC_DISPATCH(attention), attention_workspace);
   fill(attention_backward_slot, HWY_DYNAMIC_DISPATCH(attention_backward), attention_backward_workspace);
+  if (computing_dtype(DType::bf16) == DType::bf16 && !pair_products().empty())
+    return fill_attention_of_pairs();
   attention_slot.fill(Device::CPU, DType::bf16,
                       {HWY_DYNAMIC_DISPATCH(attention_bf16), attention_bf16_workspace});
   attention_backward_slot.fill(

@@ -10,8 +10,6 @@ namespace reprise::cpu {
 
 inline constexpr std::int64_t kTile =
     64;  // queries, and keys; scores lie [key][query], kTile queries to a row
-inline constexpr std::int64_t kStrip =
-    16;  // what is seen on a diagonal tile is cut into strips of as many rows
 
 inline std::int64_t tile_count(std::int64_t positions) { return (positions + kTile - 1) / kTile; }
 
@@ -22,16 +20,21 @@ inline std::int64_t balanced(std::int64_t place, std::int64_t tiles) {
 }
 
 // Queries [first_query, first_query + queries) by keys [first_key, first_key + keys). width: queries, rounded up to a
-// vector. diagonal: a key is hidden from the queries before it, and first_key == first_query.
+// vector. diagonal: a key is hidden from the queries before it, and first_key == first_query; what is seen is then cut
+// into strips of as many rows.
 struct Tile {
   std::int64_t first_query, first_key, queries, keys, width;
   bool diagonal;
+  std::int64_t strip = 16;
+
+  // The first query that is computed for a key: what comes before it in a row of scores is not read.
+  std::int64_t first_computed(std::int64_t key) const { return diagonal ? key / strip * strip : 0; }
 };
 
 // Calls body(first, count) for strips of rows, or for all at once where there is no diagonal.
 template <class Body>
-void for_each_strip(std::int64_t rows, bool diagonal, Body body) {
-  const std::int64_t strip = diagonal ? kStrip : std::max<std::int64_t>(rows, 1);
+void for_each_strip(std::int64_t rows, const Tile& tile, Body body) {
+  const std::int64_t strip = tile.diagonal ? tile.strip : std::max<std::int64_t>(rows, 1);
   for (std::int64_t first = 0; first < rows; first += strip) body(first, std::min(strip, rows - first));
 }
 

@@ -1,10 +1,12 @@
 // Convolution. A 1x1 convolution is a product of the weight with each pixel, a 3x3 one of stride 1 goes to Winograd's
-// method, others to oneDNN, and what it has nothing fast for to the plain loops.
+// method, the gradient of a strided one's weight in bf16 to a product with patches, others to oneDNN, and what it has
+// nothing fast for to the plain loops.
 #include "reprise/ops/conv2d.h"
 
 #include "reprise/cpu/dnnl_convolution.h"
 #include "reprise/cpu/dnnl_product.h"
 #include "reprise/cpu/fast_slots.h"
+#include "reprise/cpu/patch_product.h"
 #include "reprise/cpu/plain_fallback.h"
 #include "reprise/cpu/tall_product.h"
 #include "reprise/cpu/winograd.h"
@@ -80,6 +82,7 @@ template <class Args>
 std::size_t workspace_bytes(const KernelSlot<Args>& slot, const Args& args) {
   const Convolution c = convolution(args);
   if (uses_winograd(c)) return winograd_workspace(c);
+  if (uses_patches(c)) return patch_workspace(c);
   const auto fast = operation(c);
   return fast ? fast->workspace() : plain_workspace(slot, args, c.dtype);
 }
@@ -127,6 +130,8 @@ void backward_weight(const Conv2dBackwardWeightArgs& args, std::span<std::byte> 
   else if (uses_winograd(c))
     winograd_backward_weight(c, args.dy.data, args.x.data, args.dweight.as<float>(), args.dbias.as<float>(),
                              workspace);
+  else if (uses_patches(c))
+    patch_backward_weight(c, args.dy.data, args.x.data, args.dweight.as<float>(), workspace);
   else if (const auto fast = operation(c))
     fast->run({args.dy.data, args.x.data, args.dweight.data, args.dbias.data}, workspace.data());
   else

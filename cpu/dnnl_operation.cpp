@@ -58,15 +58,21 @@ void DnnlOperation::run(std::initializer_list<const void*> pointers, std::byte* 
 
 namespace {
 
+bool has(dnnl_cpu_isa_t isa) { return (dnnl_get_effective_cpu_isa() & isa) == isa; }
+
 bool multiplies_bf16_faster() {
-  const auto has = [](dnnl_cpu_isa_t isa) { return (dnnl_get_effective_cpu_isa() & isa) == isa; };
 #if defined(__x86_64__)
-  if (__builtin_cpu_is("intel")) return has(dnnl_cpu_isa_avx512_core_amx);
+  if (__builtin_cpu_is("intel")) return multiplies_bf16_by_tiles();
 #endif
   return has(dnnl_cpu_isa_avx512_core_bf16);
 }
 
 }  // namespace
+
+bool multiplies_bf16_by_tiles() {
+  static const bool tiles = has(dnnl_cpu_isa_avx512_core_amx);
+  return tiles;
+}
 
 DType computing_dtype(DType dtype) {
   static const bool native = multiplies_bf16_faster();

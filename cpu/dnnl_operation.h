@@ -52,4 +52,7 @@ class DnnlOperation {
 // f32's (a large product ran at 168 GFLOP/s, in f32 at 250).
 DType computing_dtype(DType dtype);
 
+// Whether oneDNN multiplies bf16 with tiles (AMX), at several times the rate of f32.
+bool multiplies_bf16_by_tiles();
+
 }  // namespace reprise::cpu

@@ -7,6 +7,7 @@ namespace reprise::cpu {
 void fill_fast_activations();
 void fill_fast_arithmetic();
 void fill_fast_attention();
+void fill_attention_of_pairs();  // where there are pair products
 void fill_fast_batch_norm();
 void fill_fast_cast();
 void fill_fast_conv2d();

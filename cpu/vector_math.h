@@ -65,15 +65,17 @@ HWY_INLINE Vec from_upper_half(hn::Vec<U16> bits) {
   const hn::RebindToUnsigned<F32> wide;
   return hn::BitCast(F32(), hn::ShiftLeft<16>(hn::PromoteTo(wide, bits)));
 }
-// As to_bfloat16: to nearest even, a NaN stays one.
-HWY_INLINE hn::Vec<U16> rounded_upper_half(Vec v) {
+// As to_bfloat16, to nearest even, and a NaN stays one: in the lower halves.
+HWY_INLINE hn::VFromD<hn::RebindToUnsigned<F32>> rounded_bits(Vec v) {
   const hn::RebindToUnsigned<F32> wide;
   const auto bits = hn::BitCast(wide, v);
   const auto last = hn::And(hn::ShiftRight<16>(bits), hn::Set(wide, 1));
   const auto rounded = hn::ShiftRight<16>(hn::Add(bits, hn::Add(hn::Set(wide, 0x7FFF), last)));
   const auto quiet = hn::Or(hn::ShiftRight<16>(bits), hn::Set(wide, 0x0040));
-  const auto result = hn::IfThenElse(hn::RebindMask(wide, hn::IsNaN(v)), quiet, rounded);
-  return hn::DemoteTo(U16(), hn::BitCast(hn::RebindToSigned<F32>(), result));
+  return hn::IfThenElse(hn::RebindMask(wide, hn::IsNaN(v)), quiet, rounded);
+}
+HWY_INLINE hn::Vec<U16> rounded_upper_half(Vec v) {
+  return hn::DemoteTo(U16(), hn::BitCast(hn::RebindToSigned<F32>(), rounded_bits(v)));
 }
 
 HWY_INLINE const std::uint16_t* bits_of(const BFloat16* x) {

@@ -101,40 +101,64 @@ HWY_INLINE void product(std::int64_t rows, std::int64_t columns, std::int64_t de
   if (c < columns) product_columns<R, 1, true>(rows, depth, a, at(b), at(y), add, columns - c);
 }
 
-// to[c][r] = scale * from[r][c] for r < rows, c < columns; 0 for r in [rows, width).
-HWY_INLINE void transpose(Rows<const float> from, std::int64_t rows, std::int64_t columns, float scale,
-                          Rows<float> to, std::int64_t width) {
+// What a transposition may do to elements on their way.
+struct Unchanged {
+  template <class V>
+  HWY_INLINE V operator()(V v) const {
+    return v;
+  }
+};
+struct Scaled {
+  float factor;
+  HWY_INLINE float operator()(float x) const { return factor * x; }
+  template <class V>
+  HWY_INLINE V operator()(V v) const {
+    return hn::Mul(v, hn::Set(hn::DFromV<V>(), factor));
+  }
+};
+
+// to[c][r] = change(from[r][c]) for r < rows, c < columns; 0 for r in [rows, width). Elements of 32 bits.
+template <class T, class Change>
+HWY_INLINE void transpose(Rows<const T> from, std::int64_t rows, std::int64_t columns, Change change,
+                          Rows<T> to, std::int64_t width) {
   std::int64_t r = 0;
 #if HWY_TARGET != HWY_SCALAR
-  const hn::FixedTag<float, 4> d;
+  const hn::FixedTag<T, 4> d;
   const hn::Repartition<double, decltype(d)> pairs;
-  const auto factor = hn::Set(d, scale);
   for (; r + 4 <= rows; r += 4) {
     std::int64_t c = 0;
     for (; c + 4 <= columns; c += 4) {
-      const float* at = from.data + r * from.row + c;
-      const auto a0 = hn::Mul(hn::LoadU(d, at), factor), a1 = hn::Mul(hn::LoadU(d, at + from.row), factor);
-      const auto a2 = hn::Mul(hn::LoadU(d, at + 2 * from.row), factor),
-                 a3 = hn::Mul(hn::LoadU(d, at + 3 * from.row), factor);
+      const T* at = from.data + r * from.row + c;
+      const auto a0 = change(hn::LoadU(d, at)), a1 = change(hn::LoadU(d, at + from.row));
+      const auto a2 = change(hn::LoadU(d, at + 2 * from.row)), a3 = change(hn::LoadU(d, at + 3 * from.row));
       const auto low01 = hn::BitCast(pairs, hn::InterleaveLower(d, a0, a1)),
                  low23 = hn::BitCast(pairs, hn::InterleaveLower(d, a2, a3));
       const auto high01 = hn::BitCast(pairs, hn::InterleaveUpper(d, a0, a1)),
                  high23 = hn::BitCast(pairs, hn::InterleaveUpper(d, a2, a3));
-      float* out = to.data + c * to.row + r;
+      T* out = to.data + c * to.row + r;
       hn::StoreU(hn::BitCast(d, hn::InterleaveLower(pairs, low01, low23)), d, out);
       hn::StoreU(hn::BitCast(d, hn::InterleaveUpper(pairs, low01, low23)), d, out + to.row);
       hn::StoreU(hn::BitCast(d, hn::InterleaveLower(pairs, high01, high23)), d, out + 2 * to.row);
       hn::StoreU(hn::BitCast(d, hn::InterleaveUpper(pairs, high01, high23)), d, out + 3 * to.row);
     }
     for (; c < columns; ++c)
-      for (std::int64_t i = r; i < r + 4; ++i) to.data[c * to.row + i] = scale * from.data[i * from.row + c];
+      for (std::int64_t i = r; i < r + 4; ++i) to.data[c * to.row + i] = change(from.data[i * from.row + c]);
   }
 #endif
   for (; r < rows; ++r)
-    for (std::int64_t c = 0; c < columns; ++c) to.data[c * to.row + r] = scale * from.data[r * from.row + c];
+    for (std::int64_t c = 0; c < columns; ++c) to.data[c * to.row + r] = change(from.data[r * from.row + c]);
   if (rows < width)
     for (std::int64_t c = 0; c < columns; ++c)
-      std::fill(to.data + c * to.row + rows, to.data + c * to.row + width, 0.0F);
+      std::fill(to.data + c * to.row + rows, to.data + c * to.row + width, T{0});
+}
+
+// The sum of products of two rows, which are widened where they are bf16.
+template <class T>
+HWY_INLINE float dot(const T* x, const T* y, std::int64_t count) {
+  Vec sum = hn::Zero(F32());
+  for_places(count,
+             [&](std::int64_t i, auto read) HWY_ATTR { sum = hn::MulAdd(read(x + i), read(y + i), sum); });
+  return sum_of_lanes(sum);
 }
 
 }  // namespace reprise::cpu::HWY_NAMESPACE

@@ -75,7 +75,7 @@ HWY_INLINE void for_each_draw(const ScoreContext& context, const Tile& tile, Bod
   const std::uint64_t blocks_per_query = static_cast<std::uint64_t>((context.shape.keys + 3) / 4);
   const Vec p = set(static_cast<float>(settings.dropout));
   for (std::int64_t j = 0; j < tile.keys; j += 4)
-    for (std::int64_t i = tile.diagonal ? j / kStrip * kStrip : 0; i < tile.width; i += lanes()) {
+    for (std::int64_t i = tile.first_computed(j); i < tile.width; i += lanes()) {
       Words words[4];
       const std::uint64_t word =
           first_word(context.shape, settings.random, context.b, context.h, tile.first_query + i) +
@@ -112,7 +112,7 @@ HWY_INLINE void score_gradients(const ScoreContext& context, const Tile& tile, f
     return;
   }
   for (std::int64_t j = 0; j < tile.keys; ++j)
-    for (std::int64_t i = tile.diagonal ? j / kStrip * kStrip : 0; i < tile.width; i += lanes()) {
+    for (std::int64_t i = tile.first_computed(j); i < tile.width; i += lanes()) {
       const std::int64_t at = j * kTile + i;
       const Vec p = exp_of_difference(hn::Sub(load(weights + at), load(lse + i)));
       store(p, weights + at);

@@ -11,6 +11,7 @@
 // After it:
 #include <hwy/highway.h>
 
+#include "reprise/cpu/dnnl_operation.h"
 #include "reprise/cpu/thread_scratch.h"
 #include "reprise/cpu/vector_columns.h"
 #include "reprise/cpu/vector_product.h"
@@ -107,7 +108,7 @@ HWY_INLINE void transform_weights(const Convolution& c, const T* weight, Range f
           map(corner + k * kTaps * c.in, widened + k * depth, depth, [](Vec v) HWY_ATTR { return v; });
         rows = {widened, depth};
       }
-      transpose(rows, width, depth, 1, {scratch + tap * depth * width, width}, width);
+      transpose(rows, width, depth, Unchanged(), {scratch + tap * depth * width, width}, width);
     }
   }
   for (std::int64_t d = 0; d < depth; ++d)
@@ -301,6 +302,8 @@ HWY_EXPORT(weight_gradient_of_dtype);
 bool uses_winograd(const Convolution& c) {
   constexpr std::int64_t kMinTiles = 16, kMinChannels = 32;
   const Conv2dFunctionOptions& o = c.options;
+  if (c.dtype == DType::bf16 && multiplies_bf16_by_tiles())
+    return false;  // direct convolutions are faster then
   return c.kernel_h == 3 && c.kernel_w == 3 && o.stride == Pair(1) && o.dilation == Pair(1) &&
          o.groups == 1 && o.padding.h <= 1 && o.padding.w <= 1 && c.in % 16 == 0 && c.out % 16 == 0 &&
          c.in >= kMinChannels && c.out >= kMinChannels && TileGrid(c.n, c.p, c.q).count() >= kMinTiles;

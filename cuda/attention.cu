@@ -38,7 +38,7 @@ struct Problem {
   bool causal, drops;
   float dropout;
   C keep_factor, scale;
-  RandomAddress random;
+  DeviceRandom random;
   Rows<const T> q, k, v;
   Mask mask;
 
@@ -64,8 +64,8 @@ struct Problem {
   __device__ C factor(std::int64_t b, std::int64_t h, std::int64_t i, std::int64_t j) const {
     if (!drops) return 1;
     const std::int64_t row = (b * s.heads + h) * s.queries + i;
-    const auto word = random.offset + static_cast<std::uint64_t>(row * ((s.keys + 3) / 4 * 4) + j);
-    return uniform_at(random.seed, word) >= dropout ? keep_factor : C{0};
+    const auto word = random.offset() + static_cast<std::uint64_t>(row * ((s.keys + 3) / 4 * 4) + j);
+    return uniform_at(random.seed(), word) >= dropout ? keep_factor : C{0};
   }
 };
 
@@ -234,7 +234,7 @@ Rows<T> rows_of(const V& view, const AttentionShape& s) {
 }
 
 template <class T, class Args>
-Problem<T> problem_of(const Args& args) {
+Problem<T> problem_of(const Args& args, const Context& context) {
   const AttentionShape& s = args.shape;
   const AttentionSettings& settings = args.settings;
   Problem<T> p = {};
@@ -245,7 +245,7 @@ Problem<T> problem_of(const Args& args) {
   p.dropout = static_cast<float>(settings.dropout);
   p.keep_factor = static_cast<Computed<T>>(1 / (1 - settings.dropout));
   p.scale = static_cast<Computed<T>>(settings.scale);
-  p.random = settings.random;
+  p.random = device_random(context, settings.random);
   p.q = rows_of<const T>(args.q, s, s.queries);
   p.k = rows_of<const T>(args.k, s, s.keys);
   p.v = rows_of<const T>(args.v, s, s.keys);
@@ -268,10 +268,11 @@ void launch_warps(const char* name, const Context& context, std::int64_t warps, 
 
 void run_attention_kernel(const AttentionArgs& args) {
   const AttentionShape& s = args.shape;
+  const Context& context = use(args.y.info->device);
   with_any_floating(args.y.info->dtype, [&](auto stored) {
     using T = decltype(stored);
-    launch_warps("attention", use(args.y.info->device), s.batch * s.heads * s.queries, attend<T>,
-                 problem_of<T>(args), rows_of<T>(args.y, s), args.lse.as<Computed<T>>());
+    launch_warps("attention", context, s.batch * s.heads * s.queries, attend<T>, problem_of<T>(args, context),
+                 rows_of<T>(args.y, s), args.lse.as<Computed<T>>());
   });
 }
 
@@ -281,8 +282,9 @@ void run_attention_backward_kernels(const AttentionBackwardArgs& args, void* del
   const std::int64_t rows = s.batch * s.heads * s.queries;
   with_any_floating(args.dy.info->dtype, [&](auto stored) {
     using T = decltype(stored);
-    BackwardProblem<T> p = {problem_of<T>(args), rows_of<const T>(args.dy, s), rows_of<const T>(args.y, s),
-                            args.lse.as<Computed<T>>(), static_cast<Computed<T>*>(delta)};
+    BackwardProblem<T> p = {problem_of<T>(args, context), rows_of<const T>(args.dy, s),
+                            rows_of<const T>(args.y, s), args.lse.as<Computed<T>>(),
+                            static_cast<Computed<T>*>(delta)};
     launch_warps("attention_backward", context, rows, find_delta<T>, s, p.dy, p.y,
                  static_cast<Computed<T>*>(delta));
     const Rows<T> dq = rows_of<T>(args.dq, s, s.queries), dk = rows_of<T>(args.dk, s, s.keys),

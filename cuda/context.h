@@ -3,8 +3,15 @@
 #include <cuda_runtime_api.h>
 
 #include "reprise/core/device.h"
+#include "reprise/core/random.h"
 
 namespace reprise::cuda {
+
+// While a step is captured: kernels that draw random numbers read on the device where those of a launch begin (philox.cuh).
+struct CapturedRandom {
+  RandomAddress begin;                    // where those of the captured step do
+  const RandomAddress* device = nullptr;  // where those of a launch do
+};
 
 struct Context {
   int index = 0;
@@ -14,6 +21,7 @@ struct Context {
   // Every launch, product, cuDNN graph and copy is waited for, so that an error belongs to what caused it: for looking for
   // faults, when the environment variable REPRISE_CUDA_SYNCHRONIZE is 1.
   bool synchronize_launches = false;
+  const CapturedRandom* captured_random = nullptr;  // null: no step is being captured
 };
 
 // In that mode waits for the stream: DeviceError with what has just been asked for.

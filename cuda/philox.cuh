@@ -5,6 +5,23 @@
 
 namespace reprise::cuda {
 
+// An address of random numbers as a kernel gets it: as it is, or in a captured step so far behind the address that the device
+// finds at `begin` when it runs.
+struct DeviceRandom {
+  RandomAddress address;
+  const RandomAddress* begin = nullptr;
+  __device__ std::uint64_t seed() const { return begin ? begin->seed : address.seed; }
+  __device__ std::uint64_t offset() const { return begin ? begin->offset + address.offset : address.offset; }
+};
+
+// An address that was drawn before the step, or that the step seeded itself, is the same in every launch.
+inline DeviceRandom device_random(const Context& context, RandomAddress address) {
+  const CapturedRandom* captured = context.captured_random;
+  if (!captured || address.seed != captured->begin.seed || address.offset < captured->begin.offset)
+    return {address};
+  return {{0, address.offset - captured->begin.offset}, captured->device};
+}
+
 struct RandomBlock {
   std::uint32_t words[4];
 };

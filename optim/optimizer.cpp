@@ -7,6 +7,7 @@
 
 #include "reprise/autograd/op.h"
 #include "reprise/core/dry_run.h"
+#include "reprise/core/error.h"
 #include "reprise/core/memory.h"
 #include "reprise/core/unlisted.h"
 #include "reprise/ops/compare.h"
@@ -83,6 +84,11 @@ void Optimizer::set_lr(std::size_t group, double lr) {
 }
 
 std::vector<Optimizer::Update> Optimizer::updates() {
+  if (!is_dry_run() && services(entries_[0].parameter.device()).step_capture() != StepCapture::none)
+    throw CaptureError(fmt::format(
+        "{}: step() in a step that is captured, whose learning rate and count of steps would never "
+        "change; call it after CUDAGraph::replay()",
+        name_));
   std::vector<Update> list;
   std::vector<std::uint64_t> walks;
   list.reserve(entries_.size());

@@ -75,6 +75,35 @@ TEST_CASE("cli --device: a run trained on a CUDA device is resumed there, and wr
   CHECK(run(generate, {}).size() >= 8);
 }
 
+TEST_CASE("cli --cuda-graph: replays have the peak that was foretold, and train to the same bits", "[cuda]") {
+  const nlohmann::json line =
+      bench({"--device", "cuda", "--checkpoint", "block", "--dropout", "0.1", "--cuda-graph"});
+  CHECK(line["peak_bytes"] == line["predicted_peak_bytes"]);
+  CHECK(line["replayed_nodes"] > 0);
+  CHECK(line["cuda_graph_bytes"] > line["peak_activation_bytes"]);
+
+  const TemporaryFolder folder;
+  const auto trained = [&](const std::string& name, const Words& more) {
+    // Each epoch's third batch has two samples.
+    Words words = {"train", "--device", "cuda", "--model",  "mlp", "--data", "synthetic",  "--samples",
+                   "10",    "--batch",  "4",    "--epochs", "2",   "--save", folder / name};
+    words.insert(words.end(), more.begin(), more.end());
+    const cli_test::Result result = reprise(words);
+    INFO(result.out << result.err);
+    REQUIRE(result.code == 0);
+    return cli_test::tree(folder / name);
+  };
+  CHECK(trained("graph", {"--cuda-graph"}) == trained("plain", {}));
+
+  const cli_test::Result on_cpu = reprise({"bench", "--model", "mlp", "--cuda-graph"});
+  CHECK(on_cpu.code == 2);
+  CHECK_THAT(on_cpu.err, Contains("--cuda-graph: only a CUDA device captures a step; add --device cuda"));
+  const cli_test::Result online = reprise({"train", "--model", "mlp", "--data", "synthetic", "--device",
+                                           "cuda", "--cuda-graph", "--budget", "1GiB", "--planner", "dtr"});
+  CHECK(online.code == 2);
+  CHECK_THAT(online.err, Contains("--cuda-graph: --planner dtr"));
+}
+
 TEST_CASE("cli --device: what cannot be is said", "[cuda]") {
   for (const char* name : {"gpu", "cuda:", "cuda:x", "cuda:-1", "cuda:1x"}) {
     const cli_test::Result result = reprise({"bench", "--model", "mlp", "--device", name});

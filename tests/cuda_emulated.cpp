@@ -64,6 +64,9 @@ int run_planted(const char* name, float* y) {
 int run_planted_copies(const char* name, float* y) {
   return emulator_function<int (*)(const char*, float*)>("reprise_emulator_planted_copies")(name, y);
 }
+int run_planted_capture(const char* name) {
+  return emulator_function<int (*)(const char*)>("reprise_emulator_planted_capture")(name);
+}
 int run_planted_product(bool swapped, const float* a, const float* b, float* y) {
   return emulator_function<int (*)(bool, const float*, const float*, float*)>(
       "reprise_emulator_planted_product")(swapped, a, b, y);

@@ -36,6 +36,9 @@ class SynchronizedLaunches {
 int run_planted(const char* name, float* y);
 // Copies beside the work of kernels, without what `name` says (planted.cu); y: 256 numbers. 0: no error.
 int run_planted_copies(const char* name, float* y);
+// Captures a small step on two streams with what `name` says in it (planted_capture.cu), and launches it: the error of the end of
+// the capture, or 0 where the graph then did what it should.
+int run_planted_capture(const char* name);
 // y [16, 32] = a [16, 8] b [8, 32] by cuBLASLt, told of its operands' leading dimensions, or of the other's. 0: no error.
 int run_planted_product(bool swapped, const float* a, const float* b, float* y);
 // Bytes of workspace of cuDNN's plan for a small convolution (tests/cuda_emulator/planned.cpp); -1: refused.

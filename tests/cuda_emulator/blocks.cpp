@@ -13,6 +13,7 @@
 
 #include "reprise/tests/cuda_emulator/cudnn_object.h"
 #include "reprise/tests/cuda_emulator/execution.h"
+#include "reprise/tests/cuda_emulator/graphs.h"
 #include "reprise/tests/cuda_emulator/memory.h"
 #include "reprise/tests/cuda_emulator/races.h"
 #include "reprise/tests/cuda_emulator/streams.h"
@@ -343,6 +344,7 @@ cudaError_t launch(const char* name, const Launch& asked, std::function<void()> 
       threads == 0 || threads > kMaxThreads || block.z > 64)
     return cudaErrorInvalidConfiguration;
   if (asked.shared_bytes > kMaxSharedBytes) return cudaErrorInvalidValue;
+  if (is_capture_invalid(asked.stream)) return cudaErrorStreamCaptureInvalidated;
   ++launches;
   submit(asked.stream, [=, body = std::move(body)] {
     return is_to_fail(name) ? cudaErrorLaunchFailure : run_kernel(name, asked, body);

@@ -30,6 +30,8 @@ struct Statistics {
   std::int64_t page_locked_allocations = 0, page_locked_bytes = 0;
   std::int64_t synchronizations = 0;  // the host waited for a stream
   std::int64_t waiting_work = 0;      // entries in streams that are not done
+  std::int64_t graphs = 0;            // captured and executable ones that are not destroyed
+  std::int64_t graph_launches = 0;
 };
 
 // Exported by the plugin under these names.

@@ -8,6 +8,7 @@
 
 #include "reprise/tests/cuda_emulator/cudnn_object.h"
 #include "reprise/tests/cuda_emulator/execution.h"
+#include "reprise/tests/cuda_emulator/graphs.h"
 #include "reprise/tests/cuda_emulator/memory.h"
 #include "reprise/tests/cuda_emulator/streams.h"
 
@@ -30,6 +31,8 @@ bool may_touch(const void* data, std::size_t bytes) {
     if (memory->has_address(data)) return memory->contains(data, bytes);
   return true;
 }
+
+bool is_pageable(const void* data) { return !on_device(data) && !page_locked_memory().has_address(data); }
 
 bool may_copy(void* to, const void* from, std::size_t bytes) {
   return may_touch(to, bytes) && may_touch(from, bytes);
@@ -95,6 +98,14 @@ const char* cudaGetErrorString(cudaError_t error) {
       return "unspecified launch failure";
     case cudaErrorInvalidConfiguration:
       return "invalid configuration argument";
+    case cudaErrorStreamCaptureUnsupported:
+      return "operation not permitted when stream is capturing";
+    case cudaErrorStreamCaptureInvalidated:
+      return "operation failed due to a previous error during capture";
+    case cudaErrorStreamCaptureUnjoined:
+      return "capturing stream has unjoined work";
+    case cudaErrorStreamCaptureIsolation:
+      return "dependency created on uncaptured work in another stream";
     default:
       return "an error of the emulator";
   }
@@ -112,6 +123,7 @@ cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned) {
   return cudaSuccess;
 }
 cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
+  if (capture_of(stream)) return refuse_in_capture(stream);
   ++synchronizations;
   return wait(stream);
 }
@@ -122,12 +134,15 @@ cudaError_t cudaEventCreateWithFlags(cudaEvent_t* event, unsigned) {
 cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
   auto& recorded = *reinterpret_cast<Event*>(event);
   if (recorded.device != device_of(stream)) return cudaErrorInvalidResourceHandle;
+  if (is_capture_invalid(stream)) return cudaErrorStreamCaptureInvalidated;
   recorded.mark = mark(stream);
   return sticky_error();
 }
 cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned) {
   const std::shared_ptr<Mark>& recorded = reinterpret_cast<Event*>(event)->mark;
-  if (recorded) wait_for_mark(stream, recorded);  // one that was never recorded does not hold anybody up
+  if (!recorded) return sticky_error();  // one that was never recorded does not hold anybody up
+  if (const cudaError_t error = let_wait(stream, *recorded); error != cudaSuccess) return error;
+  wait_for_mark(stream, recorded);
   return sticky_error();
 }
 
@@ -147,10 +162,14 @@ cudaError_t cudaMemPoolTrimTo(cudaMemPool_t, std::size_t) { return cudaSuccess; 
 
 cudaError_t cudaMallocAsync(void** data, std::size_t bytes, cudaStream_t stream) {
   if (sticky_error() != cudaSuccess) return sticky_error();
+  if (capture_of(stream))
+    return refuse_in_capture(
+        stream);  // CUDA would make a node of the graph, which the backend has no use for
   *data = device_memory().allocate(bytes, device_of(stream));
   return *data ? cudaSuccess : cudaErrorMemoryAllocation;
 }
 cudaError_t cudaFreeAsync(void* data, cudaStream_t stream) {
+  if (capture_of(stream)) return refuse_in_capture(stream);
   submit(stream, [data] {
     if (device_memory().release(data)) return cudaSuccess;
     set_fault("memory was released that is not live, or something was written behind its end");
@@ -165,6 +184,9 @@ cudaError_t cudaMemcpyAsync(void* to, const void* from, std::size_t bytes, cudaM
   if (kind == cudaMemcpyDeviceToHost && (on_device(to) || !on_device(from))) return cudaErrorInvalidValue;
   if (kind == cudaMemcpyHostToDevice && (!on_device(to) || on_device(from))) return cudaErrorInvalidValue;
   if (!may_copy(to, from, bytes)) return cudaErrorInvalidValue;
+  // A graph would read and write the host's memory when it is launched: it must be there then.
+  if (capture_of(stream) && (is_pageable(to) || is_pageable(from))) return refuse_in_capture(stream);
+  if (is_capture_invalid(stream)) return cudaErrorStreamCaptureInvalidated;
   // Work in a stream has its own device's memory and the host's.
   for (const void* data : {static_cast<const void*>(to), from})
     if (on_device(data) && device_memory().device_of(data) != device_of(stream)) return cudaErrorInvalidValue;
@@ -174,6 +196,7 @@ cudaError_t cudaMemcpyAsync(void* to, const void* from, std::size_t bytes, cudaM
 cudaError_t cudaMemcpyPeerAsync(void* to, int to_device, const void* from, int from_device, std::size_t bytes,
                                 cudaStream_t stream) {
   if (sticky_error() != cudaSuccess) return sticky_error();
+  if (capture_of(stream)) return refuse_in_capture(stream);
   if (!may_copy(to, from, bytes) || device_memory().device_of(to) != to_device ||
       device_memory().device_of(from) != from_device)
     return cudaErrorInvalidValue;
@@ -182,6 +205,7 @@ cudaError_t cudaMemcpyPeerAsync(void* to, int to_device, const void* from, int f
 
 cudaError_t cudaHostAlloc(void** data, std::size_t bytes, unsigned) {
   if (sticky_error() != cudaSuccess) return sticky_error();
+  if (const cudaError_t error = refuse_unsafe_call(); error != cudaSuccess) return error;
   const auto room =
       settings().most_page_locked_bytes - static_cast<std::int64_t>(page_locked_memory().live());
   if (static_cast<std::int64_t>(bytes) > room) return cudaErrorMemoryAllocation;
@@ -190,11 +214,13 @@ cudaError_t cudaHostAlloc(void** data, std::size_t bytes, unsigned) {
   return *data ? cudaSuccess : cudaErrorMemoryAllocation;
 }
 cudaError_t cudaFreeHost(void* data) {
+  if (const cudaError_t error = refuse_unsafe_call(); error != cudaSuccess) return error;
   return page_locked_memory().release(data) ? sticky_error() : cudaErrorInvalidValue;
 }
 
 cudaError_t cudaMemsetAsync(void* to, int value, std::size_t bytes, cudaStream_t stream) {
   if (!device_memory().contains(to, bytes)) return cudaErrorInvalidValue;
+  if (is_capture_invalid(stream)) return cudaErrorStreamCaptureInvalidated;
   submit(stream, [=] {
     std::memset(to, value, bytes);
     return cudaSuccess;
@@ -218,6 +244,8 @@ Statistics reprise_emulator_statistics() {
           .page_locked_allocations = page_locked_allocations,
           .page_locked_bytes = static_cast<std::int64_t>(page_locked_memory().live()),
           .synchronizations = synchronizations,
-          .waiting_work = waiting_work()};
+          .waiting_work = waiting_work(),
+          .graphs = graphs,
+          .graph_launches = graph_launches};
 }
 }

@@ -8,17 +8,13 @@
 #include <string_view>
 #include <vector>
 
+#include "reprise/tests/cuda_emulator/graphs.h"
 #include "reprise/tests/cuda_emulator/memory.h"
 
 namespace reprise::emulator {
 
 namespace {
 
-// Holds one of the three.
-struct Entry {
-  std::function<cudaError_t()> work = nullptr;
-  std::shared_ptr<Mark> passes = nullptr, waits_for = nullptr;
-};
 using Queue = std::deque<Entry>;
 
 Settings current;
@@ -56,12 +52,15 @@ cudaStream_t next_stream(cudaStream_t wanted) {
   return other == ready.end() ? wanted : *other;
 }
 
+}  // namespace
+
 void enter(cudaStream_t stream, Entry entry) {
+  if (Capture* capture = capture_of(stream).get()) return capture->add(stream, std::move(entry));
   queues[stream].push_back(std::move(entry));
   if (!current.lazy) wait(stream);
 }
 
-}  // namespace
+bool is_idle(cudaStream_t stream) { return queues[stream].empty(); }
 
 const Settings& settings() { return current; }
 
@@ -86,6 +85,7 @@ void submit(cudaStream_t stream, std::function<cudaError_t()> work) {
 
 std::shared_ptr<Mark> mark(cudaStream_t stream) {
   auto made = std::make_shared<Mark>(Mark{stream});
+  if ((made->capture = capture_of(stream))) made->done = made->capture->done_before(stream);
   enter(stream, {.passes = made});
   return made;
 }
