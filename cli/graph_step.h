@@ -9,8 +9,7 @@ namespace reprise::cli {
 
 class GraphStep {
  public:
-  // Captures zero_grad, forward, loss and backward on this batch, which is on the device. Model and optimizer must outlive it.
-  // UsageError for a device or a checkpointing that no graph is made of.
+  // Captures forward, loss and backward on this batch, which is on a CUDA device. Model and optimizer must outlive it.
   GraphStep(nn::Model& model, const Checkpointing& checkpointing, optim::Optimizer& optimizer,
             data::Batch batch);
 

@@ -108,7 +108,8 @@ const std::vector<Expected>& expected_graphs() {
     for (const Convolution& c : convolution_list())
       result.push_back({fmt::format("convolution with a bias in {}, x {} weight {}", to_string(c.dtype),
                                     to_string(c.x), to_string(c.weight)),
-                        [c] { return convolution_operations(c); }, kEverywhere, c.dtype == DType::f32 || c.dtype == DType::f64});
+                        [c] { return convolution_operations(c); }, kEverywhere,
+                        c.dtype == DType::f32 || c.dtype == DType::f64});
     add_unused(result);
     return result;
   }();
