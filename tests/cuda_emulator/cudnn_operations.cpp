@@ -233,7 +233,7 @@ void GraphProgram::pointwise(const Operation& operation) {
   const Operand* b = operation.b < 0 ? nullptr : &operand(operation.b);
   const Operand* t = operation.t < 0 ? nullptr : &operand(operation.t);
   for_each_place(y.tensor.extents, [&](const Place& place) {
-    double value;
+    double value = 0;
     if (operation.mode == CUDNN_POINTWISE_GEN_INDEX)
       value = static_cast<double>(place[operation.axis]);
     else if (operation.mode == CUDNN_POINTWISE_BINARY_SELECT)
