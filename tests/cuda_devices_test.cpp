@@ -69,6 +69,25 @@ TEST_CASE("cuda: each device has its own meter and its own limit", "[cuda]") {
   memory::set_limit(second, SIZE_MAX);
 }
 
+TEST_CASE("cuda: the meter of a device knows what its memory is for", "[cuda]") {
+  const EmulatorSettings settings({});
+  const Device device = cuda_device();
+  const auto held = [&](memory::Tag tag) {
+    const std::map<std::string, std::size_t> bytes = memory::by_tag(device);
+    const auto found = bytes.find(std::string(to_string(tag)));
+    return found == bytes.end() ? 0 : found->second;
+  };
+  const std::size_t parameters = held(memory::Tag::parameter), activations = held(memory::Tag::activation);
+  const Tensor activation = Tensor::ones({10}, {.device = device});
+  {
+    const memory::TagScope scope(memory::Tag::parameter);
+    const Tensor parameter = Tensor::ones({1000}).to(device);
+    CHECK(held(memory::Tag::parameter) == parameters + 4000);
+    CHECK(held(memory::Tag::activation) == activations + 40);
+  }
+  CHECK(held(memory::Tag::parameter) == parameters);
+}
+
 TEST_CASE("cuda: trim gives back what was released, also behind work that is not done", "[cuda]") {
   if (on_real_gpu()) return;
   const EmulatorSettings settings({});

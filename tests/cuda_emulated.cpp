@@ -52,7 +52,9 @@ SynchronizedLaunches::SynchronizedLaunches() { synchronize_launches(true); }
 SynchronizedLaunches::~SynchronizedLaunches() { synchronize_launches(false); }
 
 emulator::Statistics emulator_statistics() {
-  return emulator_function<emulator::ReadStatistics>("reprise_emulator_statistics")();
+  emulator::Statistics result;
+  emulator_function<emulator::ReadStatistics>("reprise_emulator_statistics")(&result);
+  return result;
 }
 std::string emulator_last_fault() {
   return emulator_function<emulator::LastFault>("reprise_emulator_last_fault")();

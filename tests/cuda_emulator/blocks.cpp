@@ -1,10 +1,10 @@
 // Runs kernels: blocks one after the other, the threads of a block as fibers that give way at barriers.
-#include <signal.h>
 #include <sys/mman.h>
 
 #include <algorithm>
 #include <array>
 #include <bit>
+#include <csignal>
 #include <memory>
 #include <numeric>
 #include <random>

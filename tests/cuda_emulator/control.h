@@ -35,8 +35,8 @@ struct Statistics {
 };
 
 // Exported by the plugin under these names.
-using Configure = void (*)(const Settings*);  // reprise_emulator_configure
-using ReadStatistics = Statistics (*)();      // reprise_emulator_statistics
-using LastFault = const char* (*)();          // reprise_emulator_last_fault: what the last failed kernel did
+using Configure = void (*)(const Settings*);   // reprise_emulator_configure
+using ReadStatistics = void (*)(Statistics*);  // reprise_emulator_statistics
+using LastFault = const char* (*)();           // reprise_emulator_last_fault: what the last failed kernel did
 
 }  // namespace reprise::emulator

@@ -1,13 +1,12 @@
 // cuBLASLt as the backend calls it, with the CPU's arithmetic: operands are read by type, order and leading dimension as the
 // library's reference says, and what the library refuses is refused.
 #include <cublasLt.h>
-#include <cuda_bf16.h>
-#include <cuda_fp16.h>
 
 #include <algorithm>
 #include <cstring>
 #include <vector>
 
+#include "reprise/tests/cuda_emulator/elements.h"
 #include "reprise/tests/cuda_emulator/memory.h"
 #include "reprise/tests/cuda_emulator/streams.h"
 
@@ -15,10 +14,9 @@ using namespace reprise::emulator;
 
 namespace {
 
-std::size_t size_of(cudaDataType type) { return type == CUDA_R_64F ? 8 : type == CUDA_R_32F ? 4 : 2; }
-
 struct Operation {
   bool in_f64;
+  bool rounds_operands;  // f32 to TF32
   cublasOperation_t first = CUBLAS_OP_N, second = CUBLAS_OP_N;
   cublasLtEpilogue_t epilogue = CUBLASLT_EPILOGUE_DEFAULT;
   const void* bias = nullptr;
@@ -30,7 +28,7 @@ struct Layout {
   std::int64_t stride = 0;
 
   std::int64_t elements() const { return (batch - 1) * stride + (columns - 1) * leading + rows; }
-  std::size_t bytes() const { return static_cast<std::size_t>(elements()) * size_of(type); }
+  std::size_t bytes() const { return static_cast<std::size_t>(elements()) * size_of_element(type); }
 };
 struct Preference {
   std::size_t workspace = 0;
@@ -40,24 +38,6 @@ struct Preference {
 Operation& of(cublasLtMatmulDesc_t desc) { return *reinterpret_cast<Operation*>(desc); }
 Layout& of(cublasLtMatrixLayout_t layout) { return *reinterpret_cast<Layout*>(layout); }
 Preference& of(cublasLtMatmulPreference_t preference) { return *reinterpret_cast<Preference*>(preference); }
-
-double load(const void* data, cudaDataType type, std::int64_t i) {
-  if (type == CUDA_R_64F) return static_cast<const double*>(data)[i];
-  if (type == CUDA_R_16BF)
-    return static_cast<double>(__bfloat162float(static_cast<const __nv_bfloat16*>(data)[i]));
-  if (type == CUDA_R_16F) return static_cast<double>(__half2float(static_cast<const __half*>(data)[i]));
-  return static_cast<double>(static_cast<const float*>(data)[i]);
-}
-void store(void* data, cudaDataType type, std::int64_t i, double x) {
-  if (type == CUDA_R_64F)
-    static_cast<double*>(data)[i] = x;
-  else if (type == CUDA_R_16BF)
-    static_cast<__nv_bfloat16*>(data)[i] = __float2bfloat16_rn(static_cast<float>(x));
-  else if (type == CUDA_R_16F)
-    static_cast<__half*>(data)[i] = __float2half_rn(static_cast<float>(x));
-  else
-    static_cast<float*>(data)[i] = static_cast<float>(x);
-}
 
 // Is this a product of the first and second as they are read?
 bool fits(const Operation& operation, const Layout& first, const Layout& second, const Layout& result) {
@@ -94,7 +74,8 @@ cublasStatus_t cublasLtMatmulDescCreate(cublasLtMatmulDesc_t* desc, cublasComput
   if (scale != (in_f64 ? CUDA_R_64F : CUDA_R_32F)) return CUBLAS_STATUS_NOT_SUPPORTED;
   if (!in_f64 && compute != CUBLAS_COMPUTE_32F && compute != CUBLAS_COMPUTE_32F_FAST_TF32)
     return CUBLAS_STATUS_NOT_SUPPORTED;
-  *desc = reinterpret_cast<cublasLtMatmulDesc_t>(new Operation{in_f64});
+  *desc =
+      reinterpret_cast<cublasLtMatmulDesc_t>(new Operation{in_f64, compute == CUBLAS_COMPUTE_32F_FAST_TF32});
   return CUBLAS_STATUS_SUCCESS;
 }
 cublasStatus_t cublasLtMatmulDescSetAttribute(cublasLtMatmulDesc_t desc,
@@ -187,7 +168,7 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t, cublasLtMatmulDesc_t desc, const
   const cudaDataType numbers = operation.in_f64 ? CUDA_R_64F : CUDA_R_32F;
   const double scale = load(alpha, numbers, 0), kept = load(beta, numbers, 0);
   const bool biased = operation.epilogue == CUBLASLT_EPILOGUE_BIAS;
-  const std::size_t element = size_of(result.type);
+  const std::size_t element = size_of_element(result.type);
   const GuardedMemory& memory = device_memory();
   if (!memory.contains(a, first.bytes()) || !memory.contains(b, second.bytes()) ||
       !memory.contains(d, result.bytes()) ||
@@ -205,18 +186,21 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t, cublasLtMatmulDesc_t desc, const
     if (workspace_bytes > 0) std::memset(workspace, 0, workspace_bytes);  // it is the library's to write
     const bool t1 = operation.first == CUBLAS_OP_T, t2 = operation.second == CUBLAS_OP_T;
     const std::int64_t inner = t1 ? first.rows : first.columns;
+    const auto read = [&](const void* data, const Layout& layout, std::int64_t at) {
+      const double value = load(data, layout.type, at);
+      return operation.rounds_operands ? rounded_to_tf32(value) : value;
+    };
     std::vector<double> column(static_cast<std::size_t>(inner));
     for (std::int64_t i = 0; i < result.batch; ++i)
       for (std::int64_t n = 0; n < result.columns; ++n) {
         for (std::int64_t k = 0; k < inner; ++k)
-          column[static_cast<std::size_t>(k)] = load(
-              b, second.type, i * second.stride + (t2 ? n + k * second.leading : k + n * second.leading));
+          column[static_cast<std::size_t>(k)] =
+              read(b, second, i * second.stride + (t2 ? n + k * second.leading : k + n * second.leading));
         for (std::int64_t m = 0; m < result.rows; ++m) {
           double sum = 0;
           for (std::int64_t k = 0; k < inner; ++k)
-            sum +=
-                load(a, first.type, i * first.stride + (t1 ? k + m * first.leading : m + k * first.leading)) *
-                column[static_cast<std::size_t>(k)];
+            sum += read(a, first, i * first.stride + (t1 ? k + m * first.leading : m + k * first.leading)) *
+                   column[static_cast<std::size_t>(k)];
           double value = scale * (operation.in_f64 ? sum : static_cast<double>(static_cast<float>(sum)));
           if (biased) value += load(operation.bias, result.type, m);
           const std::int64_t at = i * result.stride + m + n * result.leading;

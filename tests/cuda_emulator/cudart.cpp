@@ -235,17 +235,17 @@ cudaError_t cudaPointerGetAttributes(cudaPointerAttributes* attributes, const vo
   return cudaSuccess;
 }
 
-Statistics reprise_emulator_statistics() {
-  return {.launches = launches,
-          .live_bytes = static_cast<std::int64_t>(device_memory().live()),
-          .peak_bytes = static_cast<std::int64_t>(device_memory().peak()),
-          .cudnn_plans = cudnn_plans,
-          .cudnn_runs = cudnn_runs,
-          .page_locked_allocations = page_locked_allocations,
-          .page_locked_bytes = static_cast<std::int64_t>(page_locked_memory().live()),
-          .synchronizations = synchronizations,
-          .waiting_work = waiting_work(),
-          .graphs = graphs,
-          .graph_launches = graph_launches};
+void reprise_emulator_statistics(Statistics* to) {
+  *to = {.launches = launches,
+         .live_bytes = static_cast<std::int64_t>(device_memory().live()),
+         .peak_bytes = static_cast<std::int64_t>(device_memory().peak()),
+         .cudnn_plans = cudnn_plans,
+         .cudnn_runs = cudnn_runs,
+         .page_locked_allocations = page_locked_allocations,
+         .page_locked_bytes = static_cast<std::int64_t>(page_locked_memory().live()),
+         .synchronizations = synchronizations,
+         .waiting_work = waiting_work(),
+         .graphs = graphs,
+         .graph_launches = graph_launches};
 }
 }

@@ -43,6 +43,27 @@ std::size_t size_of_type(cudnnBackendAttributeType_t type) {
   }
 }
 
+// For every graph: one whose sums are in no fixed order, which must not be chosen; one that rounds a convolution's operands to
+// TF32; and one without a fault.
+enum class Engine : unsigned char { unordered, rounding, exact };
+constexpr std::int64_t kEngines = 3;
+
+Engine engine_of(const Object& object) {
+  return static_cast<Engine>(object.attributes.at(CUDNN_ATTR_ENGINE_GLOBAL_INDEX).bytes[0]);
+}
+
+std::vector<cudnnBackendNumericalNote_t> notes_of(Engine engine) {
+  switch (engine) {
+    case Engine::unordered:
+      return {CUDNN_NUMERICAL_NOTE_NONDETERMINISTIC};
+    case Engine::rounding:
+      return {CUDNN_NUMERICAL_NOTE_TENSOR_CORE, CUDNN_NUMERICAL_NOTE_DOWN_CONVERT_INPUTS};
+    case Engine::exact:
+      return {};
+  }
+  return {};
+}
+
 const std::vector<std::shared_ptr<Object>>& operations_of_plan(const Object& plan) {
   const Object& configuration = plan.part(CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG);
   return configuration.part(CUDNN_ATTR_ENGINEHEUR_OPERATION_GRAPH).parts.at(CUDNN_ATTR_OPERATIONGRAPH_OPS);
@@ -171,15 +192,14 @@ cudnnStatus_t cudnnBackendFinalize(cudnnBackendDescriptor_t descriptor) {
   return status;
 }
 
-// Two engines: one whose sums are in no fixed order, which must not be chosen, and one without a fault.
 cudnnStatus_t cudnnBackendGetAttribute(cudnnBackendDescriptor_t descriptor, cudnnBackendAttributeName_t name,
                                        cudnnBackendAttributeType_t, std::int64_t asked, std::int64_t* count,
                                        void* values) {
   const Object& object = of(descriptor);
   switch (name) {
     case CUDNN_ATTR_ENGINEHEUR_RESULTS:
-      *count = 2;
-      for (int i = 0; values && i < asked && i < 2; ++i) {
+      *count = kEngines;
+      for (std::int64_t i = 0; values && i < asked && i < kEngines; ++i) {
         Object& configuration = of(static_cast<cudnnBackendDescriptor_t*>(values)[i]);
         configuration.parts[CUDNN_ATTR_ENGINEHEUR_OPERATION_GRAPH] =
             object.parts.at(CUDNN_ATTR_ENGINEHEUR_OPERATION_GRAPH);
@@ -192,9 +212,9 @@ cudnnStatus_t cudnnBackendGetAttribute(cudnnBackendDescriptor_t descriptor, cudn
       *count = 1;
       return CUDNN_STATUS_SUCCESS;
     case CUDNN_ATTR_ENGINE_NUMERICAL_NOTE: {
-      const bool faulty = object.attributes.at(CUDNN_ATTR_ENGINE_GLOBAL_INDEX).bytes[0] == std::byte{0};
-      *count = faulty ? 1 : 0;
-      if (faulty) *static_cast<cudnnBackendNumericalNote_t*>(values) = CUDNN_NUMERICAL_NOTE_NONDETERMINISTIC;
+      const std::vector<cudnnBackendNumericalNote_t> notes = notes_of(engine_of(object));
+      *count = static_cast<std::int64_t>(notes.size());
+      std::copy(notes.begin(), notes.end(), static_cast<cudnnBackendNumericalNote_t*>(values));
       return CUDNN_STATUS_SUCCESS;
     }
     case CUDNN_ATTR_EXECUTION_PLAN_WORKSPACE_SIZE:
@@ -209,6 +229,9 @@ cudnnStatus_t cudnnBackendGetAttribute(cudnnBackendDescriptor_t descriptor, cudn
 cudnnStatus_t cudnnBackendExecute(cudnnHandle_t handle, cudnnBackendDescriptor_t plan,
                                   cudnnBackendDescriptor_t pack) {
   const Object& variables = of(pack);
+  const Engine engine = engine_of(of(plan).part(CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG));
+  if (engine == Engine::unordered)
+    return fail(CUDNN_STATUS_NOT_SUPPORTED, "this engine's sums are in no fixed order");
   const std::size_t bytes = workspace_of_plan(of(plan));
   void* workspace = variables.value<void*>(CUDNN_ATTR_VARIANT_PACK_WORKSPACE);
   if (!device_memory().contains(workspace, bytes))
@@ -225,11 +248,13 @@ cudnnStatus_t cudnnBackendExecute(cudnnHandle_t handle, cudnnBackendDescriptor_t
   const auto& operations = operations_of_plan(of(plan));
   if (is_single_convolution(operations)) {
     Convolution convolution(*operations[0]);
+    convolution.rounds_operands = engine == Engine::rounding;
     const cudnnStatus_t status =
         place({&convolution.x, &convolution.weight, &convolution.y}, variables, true);
     return status == CUDNN_STATUS_SUCCESS ? run(convolution) : status;
   }
   GraphProgram program(operations);
+  if (engine == Engine::rounding) program.round_operands();
   for (const bool on_device : {true, false}) {
     // Fused kernels read 16 bytes at a time, whatever they were told.
     const cudnnStatus_t status =

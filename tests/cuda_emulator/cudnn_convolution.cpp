@@ -39,7 +39,7 @@ Convolution::Convolution(const Object& operation, const Names& names)
   padding = settings.values<std::int64_t>(CUDNN_ATTR_CONVOLUTION_PRE_PADDINGS);
   stride = settings.values<std::int64_t>(CUDNN_ATTR_CONVOLUTION_FILTER_STRIDES);
   dilation = settings.values<std::int64_t>(CUDNN_ATTR_CONVOLUTION_DILATIONS);
-  computed = settings.value<cudnnDataType_t>(CUDNN_ATTR_CONVOLUTION_COMP_TYPE);
+  computed = element_type(settings, CUDNN_ATTR_CONVOLUTION_COMP_TYPE);
 }
 
 bool Convolution::fits() const {
@@ -89,8 +89,10 @@ std::vector<double> Convolution::sums() const {
   std::vector<double> values[3];
   const Tensor* tensors[3] = {&x, &weight, &y};
   for (int t = 0; t < 3; ++t)
-    for (std::int64_t k = 0; k < tensors[t]->elements() && tensors[t] != &target; ++k)
-      values[t].push_back(load(tensors[t]->data, tensors[t]->type, k));
+    for (std::int64_t k = 0; k < tensors[t]->elements() && tensors[t] != &target; ++k) {
+      const double value = load(tensors[t]->data, tensors[t]->type, k);
+      values[t].push_back(rounds_operands ? rounded_to_tf32(value) : value);
+    }
   const auto number = [](std::int64_t k) { return static_cast<std::size_t>(k); };
   std::vector<double> sums(number(target.elements()));
   if (&target == &y)

@@ -11,7 +11,8 @@ struct Convolution {
   Tensor x, weight, y;
   std::vector<std::int64_t> padding, stride, dilation;
   float alpha, beta;
-  cudnnDataType_t computed;  // what sums are rounded to
+  cudaDataType computed;         // what sums are rounded to
+  bool rounds_operands = false;  // to TF32
 
   explicit Convolution(const Object& operation);
   bool fits() const;

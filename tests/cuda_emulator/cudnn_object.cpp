@@ -1,52 +1,24 @@
 #include "reprise/tests/cuda_emulator/cudnn_object.h"
 
-#include <cuda_bf16.h>
-#include <cuda_fp16.h>
-
 namespace reprise::emulator {
 
 std::int64_t cudnn_plans = 0, cudnn_runs = 0;
 
-std::size_t size_of_element(cudnnDataType_t type) {
-  switch (type) {
+cudaDataType element_type(const Object& object, int name) {
+  switch (object.value<cudnnDataType_t>(name)) {
     case CUDNN_DATA_DOUBLE:
-      return 8;
-    case CUDNN_DATA_FLOAT:
-    case CUDNN_DATA_INT32:
-      return 4;
-    case CUDNN_DATA_BOOLEAN:
-      return 1;
+      return CUDA_R_64F;
+    case CUDNN_DATA_BFLOAT16:
+      return CUDA_R_16BF;
+    case CUDNN_DATA_HALF:
+      return CUDA_R_16F;
     default:
-      return 2;
+      return CUDA_R_32F;
   }
 }
 
-double load(const void* data, cudnnDataType_t type, std::int64_t i) {
-  if (type == CUDNN_DATA_DOUBLE) return static_cast<const double*>(data)[i];
-  if (type == CUDNN_DATA_BFLOAT16)
-    return static_cast<double>(__bfloat162float(static_cast<const __nv_bfloat16*>(data)[i]));
-  if (type == CUDNN_DATA_HALF) return static_cast<double>(__half2float(static_cast<const __half*>(data)[i]));
-  return static_cast<double>(static_cast<const float*>(data)[i]);
-}
-void store(void* data, cudnnDataType_t type, std::int64_t i, double x) {
-  const auto single = static_cast<float>(x);
-  if (type == CUDNN_DATA_DOUBLE)
-    static_cast<double*>(data)[i] = x;
-  else if (type == CUDNN_DATA_BFLOAT16)
-    static_cast<__nv_bfloat16*>(data)[i] = __float2bfloat16_rn(single);
-  else if (type == CUDNN_DATA_HALF)
-    static_cast<__half*>(data)[i] = __float2half_rn(single);
-  else
-    static_cast<float*>(data)[i] = single;
-}
-double rounded(cudnnDataType_t type, double x) {
-  double result = 0;  // room for an element of any type
-  store(&result, type, 0, x);
-  return load(&result, type, 0);
-}
-
 Tensor::Tensor(const Object& object)
-    : type(object.value<cudnnDataType_t>(CUDNN_ATTR_TENSOR_DATA_TYPE)),
+    : type(element_type(object, CUDNN_ATTR_TENSOR_DATA_TYPE)),
       id(object.value<std::int64_t>(CUDNN_ATTR_TENSOR_UNIQUE_ID)),
       alignment(object.value<std::int64_t>(CUDNN_ATTR_TENSOR_BYTE_ALIGNMENT)),
       is_virtual(object.is(CUDNN_ATTR_TENSOR_IS_VIRTUAL)),

@@ -11,6 +11,8 @@
 #include <string>
 #include <vector>
 
+#include "reprise/tests/cuda_emulator/elements.h"
+
 namespace reprise::emulator {
 
 // Of the process, for Statistics.
@@ -46,15 +48,12 @@ struct Object {
   const Object& part(int name) const { return *parts.at(name).at(0); }
 };
 
-std::size_t size_of_element(cudnnDataType_t type);
-// Elements, as f64 holds them all; what is stored is rounded to the element's type, by way of f32 unless that is f64.
-double load(const void* data, cudnnDataType_t type, std::int64_t i);
-void store(void* data, cudnnDataType_t type, std::int64_t i, double x);
-double rounded(cudnnDataType_t type, double x);
+// What an attribute says; integers and truth values, which lie nowhere, are held in f32.
+cudaDataType element_type(const Object& object, int name);
 
 // A tensor of rank 4 as cuDNN sees it.
 struct Tensor {
-  cudnnDataType_t type;
+  cudaDataType type;
   std::int64_t id;
   std::array<std::int64_t, 4> extents, strides;
   std::int64_t alignment;  // of where it begins, in bytes

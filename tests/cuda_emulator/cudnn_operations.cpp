@@ -73,8 +73,8 @@ GraphProgram::GraphProgram(const std::vector<std::shared_ptr<Object>>& operation
         operation.x = id(CUDNN_ATTR_OPERATION_MATMUL_ADESC);
         operation.b = id(CUDNN_ATTR_OPERATION_MATMUL_BDESC);
         operation.y = id(CUDNN_ATTR_OPERATION_MATMUL_CDESC);
-        operation.computed = object->part(CUDNN_ATTR_OPERATION_MATMUL_DESC)
-                                 .value<cudnnDataType_t>(CUDNN_ATTR_MATMUL_COMP_TYPE);
+        operation.computed =
+            element_type(object->part(CUDNN_ATTR_OPERATION_MATMUL_DESC), CUDNN_ATTR_MATMUL_COMP_TYPE);
         break;
       case CUDNN_BACKEND_OPERATION_CONVOLUTION_FORWARD_DESCRIPTOR:
         operation.x = id(CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_X);
@@ -85,7 +85,7 @@ GraphProgram::GraphProgram(const std::vector<std::shared_ptr<Object>>& operation
       case CUDNN_BACKEND_OPERATION_POINTWISE_DESCRIPTOR: {
         const Object& settings = object->part(CUDNN_ATTR_OPERATION_POINTWISE_PW_DESCRIPTOR);
         operation.mode = settings.value<cudnnPointwiseMode_t>(CUDNN_ATTR_POINTWISE_MODE);
-        operation.computed = settings.value<cudnnDataType_t>(CUDNN_ATTR_POINTWISE_MATH_PREC);
+        operation.computed = element_type(settings, CUDNN_ATTR_POINTWISE_MATH_PREC);
         if (operation.mode == CUDNN_POINTWISE_GEN_INDEX)
           operation.axis = number(settings.value<std::int64_t>(CUDNN_ATTR_POINTWISE_AXIS));
         operation.x = id(CUDNN_ATTR_OPERATION_POINTWISE_XDESC);
@@ -97,7 +97,7 @@ GraphProgram::GraphProgram(const std::vector<std::shared_ptr<Object>>& operation
       case CUDNN_BACKEND_OPERATION_REDUCTION_DESCRIPTOR: {
         const Object& settings = object->part(CUDNN_ATTR_OPERATION_REDUCTION_DESC);
         operation.mode = settings.value<cudnnReduceTensorOp_t>(CUDNN_ATTR_REDUCTION_OPERATOR);
-        operation.computed = settings.value<cudnnDataType_t>(CUDNN_ATTR_REDUCTION_COMP_TYPE);
+        operation.computed = element_type(settings, CUDNN_ATTR_REDUCTION_COMP_TYPE);
         operation.x = id(CUDNN_ATTR_OPERATION_REDUCTION_XDESC);
         operation.y = id(CUDNN_ATTR_OPERATION_REDUCTION_YDESC);
         break;
@@ -166,6 +166,11 @@ std::size_t GraphProgram::workspace() const {
   return 512 + (products() > 2 ? 2 * number(most) : 0);
 }
 
+void GraphProgram::round_operands() {
+  for (Operation& operation : operations_)
+    if (operation.convolution) operation.convolution->rounds_operands = true;
+}
+
 void GraphProgram::read_numbers() {
   for (Operand& operand : operands_)
     if (operand.tensor.by_value) operand.values = {load(operand.tensor.data, operand.tensor.type, 0)};
@@ -228,7 +233,7 @@ void GraphProgram::pointwise(const Operation& operation) {
   const Operand* b = operation.b < 0 ? nullptr : &operand(operation.b);
   const Operand* t = operation.t < 0 ? nullptr : &operand(operation.t);
   for_each_place(y.tensor.extents, [&](const Place& place) {
-    double value;
+    double value = 0;
     if (operation.mode == CUDNN_POINTWISE_GEN_INDEX)
       value = static_cast<double>(place[operation.axis]);
     else if (operation.mode == CUDNN_POINTWISE_BINARY_SELECT)

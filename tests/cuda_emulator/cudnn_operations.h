@@ -19,7 +19,8 @@ class GraphProgram {
   // What an engine would refuse; empty: nothing.
   std::string refusal() const;
   std::size_t workspace() const;
-  void read_numbers();  // from where they lie now
+  void round_operands();  // of convolutions, to TF32
+  void read_numbers();    // from where they lie now
   void run();
 
  private:
@@ -35,8 +36,8 @@ class GraphProgram {
     cudnnBackendDescriptorType_t type;
     int mode = 0;
     std::size_t axis = 0;
-    cudnnDataType_t computed = CUDNN_DATA_FLOAT;  // what results are rounded to
-    int x = -1, b = -1, t = -1, y = -1;           // operands
+    cudaDataType computed = CUDA_R_32F;  // what results are rounded to
+    int x = -1, b = -1, t = -1, y = -1;  // operands
     std::optional<Convolution> convolution = {};
   };
   int add(const Object& operation, int name);  // -1: it has none of that name

@@ -196,7 +196,8 @@ float atomic_add(float* to, float value) {
 
 }  // namespace reprise::emulator
 
-// What g++ calls in code that it compiles with -fsanitize=thread.
+// What g++ calls in code that it compiles with -fsanitize=thread. The names are its own.
+// NOLINTBEGIN(bugprone-reserved-identifier)
 using namespace reprise::emulator;
 
 #define REPRISE_HOOK extern "C" __attribute__((visibility("hidden"))) void
@@ -216,3 +217,4 @@ REPRISE_HOOK __tsan_write_range(const void* address, std::size_t size) { access(
 REPRISE_HOOK __tsan_init() {}
 REPRISE_HOOK __tsan_func_entry(const void*) {}
 REPRISE_HOOK __tsan_func_exit() {}
+// NOLINTEND(bugprone-reserved-identifier)
