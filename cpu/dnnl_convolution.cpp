@@ -15,6 +15,11 @@ bool prefers_blocks(const Convolution& c) {
          c.options.groups == 1 && c.in % 16 == 0 && c.out % 16 == 0;
 }
 
+// As wide as the processor's vectors; oneDNN has nothing fast for others.
+Tag channel_blocks() {
+  return has_instructions(dnnl_cpu_isa_avx512_core) ? Tag::nChw16c : Tag::nChw8c;
+}
+
 constexpr auto kDirect = dnnl::algorithm::convolution_direct;
 
 struct Problem {
@@ -28,7 +33,7 @@ Problem problem(const Convolution& c, bool blocks) {
   const std::int64_t groups = c.options.groups;
   const Dims weight = groups == 1 ? Dims{c.out, c.in, c.kernel_h, c.kernel_w}
                                   : Dims{groups, c.out / groups, c.in / groups, c.kernel_h, c.kernel_w};
-  const Tag images = blocks ? Tag::nChw16c : Tag::nhwc;
+  const Tag images = blocks ? channel_blocks() : Tag::nhwc;
   const auto ours = dnnl_type(c.dtype), theirs = dnnl_type(computing_dtype(c.dtype));
   // Sums over a batch, which are not rounded to 16 bits.
   const bool sums = c.pass == ConvolutionPass::backward_weight;
