@@ -15,34 +15,51 @@ HWY_BEFORE_NAMESPACE();
 namespace reprise::cpu::HWY_NAMESPACE {
 
 template <class From, class To>
-void copy_elements(const CastArgs& args) {
+HWY_INLINE void convert_elements(const From* from, To* to, std::int64_t count) {
   constexpr std::int64_t kGrain = 16384;  // elements worth a thread
-  parallel_for(args.y.info->shape.numel(), kGrain, [&](std::int64_t begin, std::int64_t end) HWY_ATTR {
-    map(args.x.as<From>() + begin, args.y.as<To>() + begin, end - begin, [](Vec v) HWY_ATTR { return v; });
+  parallel_for(count, kGrain, [&](std::int64_t begin, std::int64_t end) HWY_ATTR {
+    map(from + begin, to + begin, end - begin, [](Vec v) HWY_ATTR { return v; });
   });
 }
 
-void cast(const CastArgs& args, std::span<std::byte> workspace) {
-  const DType from = args.x.info->dtype, to = args.y.info->dtype;
-  if (from == DType::f32 && to == DType::bf16)
-    copy_elements<float, BFloat16>(args);
-  else if (from == DType::bf16 && to == DType::f32)
-    copy_elements<BFloat16, float>(args);
-  else
-    run_plain(cast_slot, args, workspace, from);
-}
+void narrow(const float* from, BFloat16* to, std::int64_t count) { convert_elements(from, to, count); }
+void widen(const BFloat16* from, float* to, std::int64_t count) { convert_elements(from, to, count); }
 
 }  // namespace reprise::cpu::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
+#include "reprise/cpu/convert.h"
 #include "reprise/cpu/fast_slots.h"
 
 namespace reprise::cpu {
 
-HWY_EXPORT(cast);
+HWY_EXPORT(narrow);
+HWY_EXPORT(widen);
 
-void fill_fast_cast() { fill_both(cast_slot, HWY_DYNAMIC_DISPATCH(cast)); }
+void convert(const float* from, BFloat16* to, std::int64_t count) {
+  HWY_DYNAMIC_DISPATCH(narrow)(from, to, count);
+}
+void convert(const BFloat16* from, float* to, std::int64_t count) {
+  HWY_DYNAMIC_DISPATCH(widen)(from, to, count);
+}
+
+namespace {
+
+void cast(const CastArgs& args, std::span<std::byte> workspace) {
+  const DType from = args.x.info->dtype, to = args.y.info->dtype;
+  const std::int64_t count = args.y.info->shape.numel();
+  if (from == DType::f32 && to == DType::bf16)
+    convert(args.x.as<float>(), args.y.as<BFloat16>(), count);
+  else if (from == DType::bf16 && to == DType::f32)
+    convert(args.x.as<BFloat16>(), args.y.as<float>(), count);
+  else
+    run_plain(cast_slot, args, workspace, from);
+}
+
+}  // namespace
+
+void fill_fast_cast() { fill_both(cast_slot, cast); }
 
 }  // namespace reprise::cpu
 #endif

@@ -2,11 +2,24 @@
 
 #include <algorithm>
 #include <array>
+#include <functional>
+#include <numeric>
+#include <utility>
 
 #include "reprise/core/error.h"
+#include "reprise/cpu/convert.h"
 #include "reprise/cpu/thread_scratch.h"
 
 namespace reprise::cpu {
+namespace {
+
+using Layout = dnnl::memory::desc;
+
+std::int64_t product_of(const dnnl::memory::dims& dims) {
+  return std::accumulate(dims.begin(), dims.end(), std::int64_t{1}, std::multiplies<>());
+}
+
+}  // namespace
 
 std::vector<DnnlPrimitive::Argument> DnnlOperation::arguments(const std::vector<Operand>& operands) {
   std::vector<DnnlPrimitive::Argument> theirs;
@@ -16,18 +29,48 @@ std::vector<DnnlPrimitive::Argument> DnnlOperation::arguments(const std::vector<
 
 void DnnlOperation::place(const std::vector<Operand>& operands) {
   std::size_t scratchpad = primitive_.workspace();
+  const auto take = [this](std::size_t bytes) {
+    copies_ = true;
+    return std::exchange(scratchpad_, scratchpad_ + scratch_piece(bytes));
+  };
   for (const Operand& operand : operands) {
-    Place place{operand.written, scratchpad_, nullptr};
-    if (operand.ours != operand.theirs) {
-      copies_ = true;
-      place.copy = operand.written ? make_reorder(operand.theirs, operand.ours)
-                                   : make_reorder(operand.ours, operand.theirs);
-      scratchpad_ += scratch_piece(operand.theirs.get_size());
-      scratchpad = std::max(scratchpad, place.copy->workspace());
+    Place place{.written = operand.written};
+    Layout ours = operand.ours;  // in their dtype
+    ours.data.data_type = operand.theirs.data.data_type;
+    if (ours != operand.ours) {
+      place.converted_elements = product_of(ours.dims());
+      place.converted = take(ours.get_size());
+    }
+    if (ours != operand.theirs) {
+      place.reorder =
+          operand.written ? make_reorder(operand.theirs, ours) : make_reorder(ours, operand.theirs);
+      place.reordered = take(operand.theirs.get_size());
+      scratchpad = std::max(scratchpad, place.reorder->workspace());
     }
     places_.push_back(std::move(place));
   }
   workspace_ = scratchpad_ + scratchpad;
+}
+
+const void* DnnlOperation::theirs(const Place& place, const void* ours, std::byte* workspace) const {
+  if (place.reorder) return workspace + place.reordered;
+  return place.converted_elements > 0 ? workspace + place.converted : ours;
+}
+
+void DnnlOperation::copy_in(const Place& place, const void* ours, std::byte* workspace) const {
+  if (place.converted_elements > 0) {
+    auto* converted = reinterpret_cast<float*>(workspace + place.converted);
+    convert(static_cast<const BFloat16*>(ours), converted, place.converted_elements);
+    ours = converted;
+  }
+  if (place.reorder) place.reorder->run({ours, workspace + place.reordered}, workspace + scratchpad_);
+}
+
+void DnnlOperation::copy_out(const Place& place, void* ours, std::byte* workspace) const {
+  void* converted = place.converted_elements > 0 ? workspace + place.converted : ours;
+  if (place.reorder) place.reorder->run({workspace + place.reordered, converted}, workspace + scratchpad_);
+  if (place.converted_elements > 0)
+    convert(static_cast<const float*>(converted), static_cast<BFloat16*>(ours), place.converted_elements);
 }
 
 void DnnlOperation::run(std::initializer_list<const void*> pointers, std::byte* workspace) const {
@@ -36,18 +79,14 @@ void DnnlOperation::run(std::initializer_list<const void*> pointers, std::byte* 
     throw InternalError("a oneDNN operation got another number of operands than it has");
   const std::span ours(pointers.begin(), places_.size());
   if (!copies_) return primitive_.run(ours, workspace);
-  std::array<const void*, kMostOperands> theirs = {};
-  std::copy(ours.begin(), ours.end(), theirs.begin());
-  std::byte* scratchpad = workspace + scratchpad_;
+  std::array<const void*, kMostOperands> places = {};
   for (std::size_t i = 0; i < places_.size(); ++i) {
-    const Place& place = places_[i];
-    if (!place.copy) continue;
-    theirs[i] = workspace + place.offset;
-    if (!place.written) place.copy->run({ours[i], theirs[i]}, scratchpad);
+    places[i] = theirs(places_[i], ours[i], workspace);
+    if (!places_[i].written) copy_in(places_[i], ours[i], workspace);
   }
-  primitive_.run(std::span(theirs.data(), places_.size()), scratchpad);
+  primitive_.run(std::span(places.data(), places_.size()), workspace + scratchpad_);
   for (std::size_t i = 0; i < places_.size(); ++i)
-    if (places_[i].copy && places_[i].written) places_[i].copy->run({theirs[i], ours[i]}, scratchpad);
+    if (places_[i].written) copy_out(places_[i], const_cast<void*>(ours[i]), workspace);
 }
 
 namespace {

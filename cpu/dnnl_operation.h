@@ -1,6 +1,7 @@
 #pragma once
-// A oneDNN primitive on operands as the ops keep them. Where it works on another layout, or on f32 in the place of bf16,
-// they are copied there and back inside the workspace.
+// A oneDNN primitive on operands as the ops keep them. Where it works on f32 in the place of bf16, or on another layout,
+// they are copied there and back inside the workspace. We convert ourselves: without AVX-512, oneDNN copies bf16 element
+// by element, and a step spends nearly all its time there.
 #include <cstddef>
 #include <initializer_list>
 #include <memory>
@@ -35,11 +36,18 @@ class DnnlOperation {
  private:
   static std::vector<DnnlPrimitive::Argument> arguments(const std::vector<Operand>& operands);
   void place(const std::vector<Operand>& operands);
+  // Of an operand, on the way from ours to theirs or back: first the dtype, then the layout.
   struct Place {
     bool written;
-    std::size_t offset;  // in the workspace, where there is a copy
-    std::unique_ptr<const DnnlPrimitive> copy;
+    std::int64_t converted_elements = 0;                     // 0: in the same dtype
+    std::unique_ptr<const DnnlPrimitive> reorder = nullptr;  // null: in the same layout
+    std::size_t converted = 0, reordered = 0;                // where in the workspace, if it is
   };
+  // What oneDNN reads or writes.
+  const void* theirs(const Place& place, const void* ours, std::byte* workspace) const;
+  void copy_in(const Place& place, const void* ours, std::byte* workspace) const;
+  void copy_out(const Place& place, void* ours, std::byte* workspace) const;
+
   DnnlPrimitive primitive_;
   std::vector<Place> places_;
   bool copies_ = false;
