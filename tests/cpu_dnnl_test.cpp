@@ -1,4 +1,5 @@
-// oneDNN behind the kernels: which implementations it picks for the models' shapes, and the cache of primitives.
+// oneDNN behind the kernels: which implementations it picks for the models' shapes, and the cache of primitives. ctest runs
+// the tests tagged [instructions] once more for each set of instructions that tests/CMakeLists.txt lists.
 #include <catch2/catch.hpp>
 #include <string>
 #include <thread>
@@ -34,7 +35,7 @@ Convolution same_size(std::int64_t n, std::int64_t size, std::int64_t in, std::i
 
 }  // namespace
 
-TEST_CASE("oneDNN has a fast implementation of every convolution of the models", "[cpu]") {
+TEST_CASE("oneDNN has a fast implementation of every convolution of the models", "[cpu][instructions]") {
   const std::vector<Convolution> all = {
       same_size(64, 28, 1, 32, 3, 1),   same_size(64, 14, 32, 64, 3, 1),    // lenet
       same_size(32, 32, 3, 64, 3, 1),   same_size(32, 32, 64, 64, 3, 1),    // resnet18
@@ -54,14 +55,15 @@ TEST_CASE("oneDNN has a fast implementation of every convolution of the models",
     }
 }
 
-TEST_CASE("oneDNN has a fast implementation of every product of the models", "[cpu]") {
+TEST_CASE("oneDNN has a fast implementation of every product of the models", "[cpu][instructions]") {
   for (const Product& product :
        std::vector<Product>{{.m = 64, .n = 128, .k = 784, .transpose_b = true, .bias = true},  // mlp, forward
                             {.m = 64, .n = 10, .k = 128, .transpose_b = true, .bias = true},   // mlp, forward
                             {.m = 64, .n = 128, .k = 10},                        // mlp, gradient of x
                             {.m = 128, .n = 784, .k = 64, .transpose_a = true},  // mlp, gradient of w
                             {.m = 4096, .n = 256, .k = 256, .transpose_b = true, .bias = true},  // chain
-                            {.m = 25088, .n = 64, .k = 256}}) {                                  // resnet50
+                            {.m = 25088, .n = 64, .k = 256},                                     // resnet50
+                            {.m = 1024, .n = 256, .k = 1568, .transpose_a = true}}) {            // resnet50
     INFO(product.m << " x " << product.k << " x " << product.n);
     const auto primitive = product_primitive(product);
     REQUIRE(primitive);
@@ -69,9 +71,8 @@ TEST_CASE("oneDNN has a fast implementation of every product of the models", "[c
   }
 }
 
-// ctest runs this a second time with ONEDNN_MAX_CPU_ISA=AVX512_CORE, as on a processor without instructions for bf16.
 TEST_CASE("a bf16 product is rounded once, and its bits are those of f32 where it is computed in f32",
-          "[cpu][without_bf16]") {
+          "[cpu][instructions]") {
   const Product product = {.m = 70, .n = 50, .k = 90, .dtype = DType::bf16, .result = DType::bf16};
   const auto operation = product_primitive(product);
   if (computing_dtype(DType::bf16) == DType::bf16) {

@@ -175,6 +175,7 @@ std::vector<Case> cases() {
       winograd_case({2, 21, 13, 96}, 112, {1, 0}, true),
       conv_case({1, 56, 56, 3}, 64, 7, {.stride = 2, .padding = 3}, false),  // resnet50
       conv_case({1, 14, 14, 256}, 1024, 1, {}, false),                       // resnet50
+      conv_case({1, 14, 14, 1024}, 256, 1, {}, false),                       // resnet50
       conv_case({2, 50, 41, 64}, 12, 1, {}, false),                          // many pixels: a tall product
       conv_case({3, 64, 64, 320}, 64, 3, {.stride = 2, .padding = 1},
                 false),  // its patches are cut into parts
@@ -219,7 +220,7 @@ Tensor moved(const Tensor& x, std::int64_t elements) {
 
 }  // namespace
 
-TEST_CASE("fast kernels at the models' sizes agree with the plain ones in f64", "[cpu]") {
+TEST_CASE("fast kernels at the models' sizes agree with the plain ones in f64", "[cpu][instructions]") {
   for (const Case& c : cases()) {
     std::vector<Tensor> exact;
     {
@@ -236,7 +237,7 @@ TEST_CASE("fast kernels at the models' sizes agree with the plain ones in f64", 
 }
 
 // On inputs that bf16 has exactly.
-TEST_CASE("fast bf16 kernels at the models' sizes agree with the plain ones in f64", "[cpu]") {
+TEST_CASE("fast bf16 kernels at the models' sizes agree with the plain ones in f64", "[cpu][instructions]") {
   for (const Case& c : cases()) {
     const std::vector<Tensor> inputs = inputs_of(c, DType::bf16);
     std::vector<Tensor> exact;
@@ -296,7 +297,7 @@ TEST_CASE("fast dropout keeps the same elements as the plain one", "[cpu]") {
 }
 
 // The plain steps in f64 are the formulas; two parameters, so that a part of the work spans both.
-TEST_CASE("fast optimizer steps agree with the plain ones in f64", "[cpu]") {
+TEST_CASE("fast optimizer steps agree with the plain ones in f64", "[cpu][instructions]") {
   const auto run_steps = [](DType dtype, int kind) {
     OpCase values;
     values.inputs = {uniform({777, 99}), uniform({13}), uniform({777, 99}), uniform({13})};
