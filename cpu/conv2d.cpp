@@ -6,6 +6,7 @@
 #include "reprise/cpu/dnnl_convolution.h"
 #include "reprise/cpu/dnnl_product.h"
 #include "reprise/cpu/fast_slots.h"
+#include "reprise/cpu/packed_product.h"
 #include "reprise/cpu/patch_product.h"
 #include "reprise/cpu/plain_fallback.h"
 #include "reprise/cpu/tall_product.h"
@@ -43,12 +44,14 @@ Convolution convolution(const Conv2dBackwardWeightArgs& args) {
                      args.options, args.dbias.info != nullptr);
 }
 
-// Each pixel by itself: y [pixels, out] = x [pixels, in] weight^T. The gradient of a bias comes from no product.
-bool is_product(const Convolution& c) {
+// Some pixels, each by itself. The gradient of a bias comes from no product.
+bool is_product_of_some(const Convolution& c) {
   const Conv2dFunctionOptions& o = c.options;
-  return c.kernel_h == 1 && c.kernel_w == 1 && o.stride == Pair(1) && o.padding == Pair(0) && o.groups == 1 &&
+  return c.kernel_h == 1 && c.kernel_w == 1 && o.padding == Pair(0) && o.groups == 1 &&
          !(c.bias && c.pass == ConvolutionPass::backward_weight);
 }
+// Each pixel by itself: y [pixels, out] = x [pixels, in] weight^T.
+bool is_product(const Convolution& c) { return is_product_of_some(c) && c.options.stride == Pair(1); }
 
 TallProduct weight_product(const Convolution& c) { return {.m = c.out, .n = c.in, .k = c.n * c.h * c.w}; }
 
@@ -117,9 +120,21 @@ bool is_tall(const Convolution& c) {
   return is_product(c) && c.dtype == DType::f32 && weight_product(c).pays();
 }
 
+PackedProduct packed_product(const Convolution& c) {
+  const Pair stride = c.options.stride;
+  return {.m = c.out,
+          .n = c.in,
+          .k = c.n * c.p * c.q,
+          .dtype = c.dtype,
+          .b_rows = {c.p, c.q, c.h * c.w * c.in, stride.h * c.w * c.in, stride.w * c.in}};
+}
+
+bool is_packed(const Convolution& c) { return is_product_of_some(c) && packed_product(c).pays(); }
+
 std::size_t backward_weight_workspace(const Conv2dBackwardWeightArgs& args) {
   const Convolution c = convolution(args);
   if (is_tall(c)) return weight_product(c).workspace();
+  if (is_packed(c)) return packed_product(c).workspace();
   return workspace_bytes(conv2d_backward_weight_slot, args);
 }
 
@@ -127,6 +142,8 @@ void backward_weight(const Conv2dBackwardWeightArgs& args, std::span<std::byte> 
   const Convolution c = convolution(args);
   if (is_tall(c))
     weight_product(c).run(args.dy.as<float>(), args.x.as<float>(), args.dweight.as<float>(), workspace);
+  else if (is_packed(c))
+    packed_product(c).run(args.dy.data, args.x.data, args.dweight.as<float>(), workspace);
   else if (uses_winograd(c))
     winograd_backward_weight(c, args.dy.data, args.x.data, args.dweight.as<float>(), args.dbias.as<float>(),
                              workspace);

@@ -1,7 +1,5 @@
 #include "reprise/cpu/dnnl_product.h"
 
-#include <algorithm>
-
 namespace reprise::cpu {
 namespace {
 
@@ -30,22 +28,9 @@ Matrices matrices(const Product& product, DType dtype, DType result) {
           .y = matrix(product, product.m, n, false, false, result)};
 }
 
-// A gradient of a weight. Without AVX-512 oneDNN multiplies matrices where they lie if 1/m + 1/n is at least 0.0038, which
-// takes twice as long where the rows are long. With the longer ones copied to their transpose it is fast again (62 and 128
-// GFLOP/s where m, n, k are 1024, 256, 1568), which pays for the copy if each of its elements is used often enough.
-bool copies_transpose(const Product& p) {
-  const auto [shorter, longer] = std::minmax(p.m, p.n);
-  return p.transpose_a && !p.transpose_b && p.batch == 1 && shorter >= 192 && longer >= 512 &&
-         1.0 / static_cast<double>(shorter) + 1.0 / static_cast<double>(longer) >= 0.0038 &&
-         !has_instructions(dnnl_cpu_isa_avx512_core);
-}
-
 std::shared_ptr<const DnnlOperation> make(const Product& product) {
   const Matrices ours = matrices(product, product.dtype, product.result);
-  Product computed = product;
-  if (copies_transpose(product))
-    (product.m > product.n ? computed.transpose_a : computed.transpose_b) ^= true;
-  const Matrices theirs = matrices(computed, computing_dtype(product.dtype), computing_dtype(product.result));
+  const Matrices theirs = matrices(product, computing_dtype(product.dtype), computing_dtype(product.result));
   dnnl::primitive_attr attributes = dnnl_attributes();
   if (product.accumulate) {
     dnnl::post_ops after;

@@ -1,8 +1,11 @@
-// Both products of a linear layer by oneDNN; the plain loops where it has nothing fast.
+// Both products of a linear layer by oneDNN, or where it is slow by our own; the plain loops where it has nothing fast.
 #include "reprise/ops/linear.h"
+
+#include <algorithm>
 
 #include "reprise/cpu/dnnl_product.h"
 #include "reprise/cpu/fast_slots.h"
+#include "reprise/cpu/packed_product.h"
 #include "reprise/cpu/plain_fallback.h"
 
 namespace reprise::cpu {
@@ -42,13 +45,24 @@ std::shared_ptr<const DnnlOperation> primitive(const LinearBackwardWeightArgs& a
                             .result = args.dw.info->dtype});
 }
 
+PackedProduct packed_product(const LinearBackwardWeightArgs& args) {
+  const std::int64_t in = args.dw.info->shape[1], out = args.dw.info->shape[0];
+  return {.m = out,
+          .n = in,
+          .k = args.x.info->shape.numel() / std::max<std::int64_t>(in, 1),
+          .dtype = args.x.info->dtype};
+}
+
 std::size_t linear_backward_weight_workspace(const LinearBackwardWeightArgs& args) {
+  if (const PackedProduct packed = packed_product(args); packed.pays()) return packed.workspace();
   const auto product = primitive(args);
   return product ? product->workspace()
                  : plain_workspace(linear_backward_weight_slot, args, args.x.info->dtype);
 }
 
 void linear_backward_weight(const LinearBackwardWeightArgs& args, std::span<std::byte> workspace) {
+  if (const PackedProduct packed = packed_product(args); packed.pays())
+    return packed.run(args.dy.data, args.x.data, args.dw.as<float>(), workspace);
   const auto product = primitive(args);
   if (!product) return run_plain(linear_backward_weight_slot, args, workspace, args.x.info->dtype);
   product->run({args.dy.data, args.x.data, args.dw.data}, workspace.data());

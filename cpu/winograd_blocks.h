@@ -7,20 +7,12 @@
 
 #include "reprise/cpu/column_chunks.h"
 #include "reprise/cpu/convolution.h"
+#include "reprise/cpu/ranges.h"
 #include "reprise/cpu/thread_scratch.h"
 
 namespace reprise::cpu {
 
 inline constexpr int kPoints = 36, kTaps = 9;
-
-struct Range {
-  std::int64_t first, count;
-};
-// Part `i` of [0, all), each of `size` but the last.
-inline Range part_of(std::int64_t all, std::int64_t size, std::int64_t i) {
-  return {i * size, std::min(size, all - i * size)};
-}
-inline std::int64_t parts_of(std::int64_t all, std::int64_t size) { return (all + size - 1) / size; }
 
 // Tiles of 4x4 pixels that cover images of h x w.
 struct TileGrid {
