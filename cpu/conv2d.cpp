@@ -1,6 +1,6 @@
-// Convolution. A 1x1 convolution is a product of the weight with each pixel, a 3x3 one of stride 1 goes to Winograd's
-// method, the gradient of a strided one's weight in bf16 to a product with patches, others to oneDNN, and what it has
-// nothing fast for to the plain loops.
+// Convolution. A 1x1 convolution is a product of the weight with each pixel (of strided ones only the weight's gradient, with
+// AVX2), a 3x3 one of stride 1 goes to Winograd's method, the gradient of a strided one's weight in bf16 to a product with
+// patches, others to oneDNN, and what it has nothing fast for to the plain loops.
 #include "reprise/ops/conv2d.h"
 
 #include "reprise/cpu/dnnl_convolution.h"

@@ -2,8 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <functional>
-#include <numeric>
 #include <utility>
 
 #include "reprise/core/error.h"
@@ -11,15 +9,6 @@
 #include "reprise/cpu/thread_scratch.h"
 
 namespace reprise::cpu {
-namespace {
-
-using Layout = dnnl::memory::desc;
-
-std::int64_t product_of(const dnnl::memory::dims& dims) {
-  return std::accumulate(dims.begin(), dims.end(), std::int64_t{1}, std::multiplies<>());
-}
-
-}  // namespace
 
 std::vector<DnnlPrimitive::Argument> DnnlOperation::arguments(const std::vector<Operand>& operands) {
   std::vector<DnnlPrimitive::Argument> theirs;
@@ -35,10 +24,10 @@ void DnnlOperation::place(const std::vector<Operand>& operands) {
   };
   for (const Operand& operand : operands) {
     Place place{.written = operand.written};
-    Layout ours = operand.ours;  // in their dtype
+    dnnl::memory::desc ours = operand.ours;  // in their dtype
     ours.data.data_type = operand.theirs.data.data_type;
     if (ours != operand.ours) {
-      place.converted_elements = product_of(ours.dims());
+      place.converted_elements = static_cast<std::int64_t>(ours.get_size() / sizeof(float));
       place.converted = take(ours.get_size());
     }
     if (ours != operand.theirs) {
@@ -79,12 +68,12 @@ void DnnlOperation::run(std::initializer_list<const void*> pointers, std::byte* 
     throw InternalError("a oneDNN operation got another number of operands than it has");
   const std::span ours(pointers.begin(), places_.size());
   if (!copies_) return primitive_.run(ours, workspace);
-  std::array<const void*, kMostOperands> places = {};
+  std::array<const void*, kMostOperands> used = {};
   for (std::size_t i = 0; i < places_.size(); ++i) {
-    places[i] = theirs(places_[i], ours[i], workspace);
+    used[i] = theirs(places_[i], ours[i], workspace);
     if (!places_[i].written) copy_in(places_[i], ours[i], workspace);
   }
-  primitive_.run(std::span(places.data(), places_.size()), workspace + scratchpad_);
+  primitive_.run(std::span(used.data(), places_.size()), workspace + scratchpad_);
   for (std::size_t i = 0; i < places_.size(); ++i)
     if (places_[i].written) copy_out(places_[i], const_cast<void*>(ours[i]), workspace);
 }

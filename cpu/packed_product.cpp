@@ -8,39 +8,10 @@
 #include <array>
 
 #include "reprise/cpu/packed_product.h"
-#include "reprise/cpu/ranges.h"
+#include "reprise/cpu/packed_product_tiles.h"
+#include "reprise/cpu/supported_targets.h"
 #include "reprise/cpu/thread_scratch.h"
 #include "reprise/cpu/vector_product.h"
-
-#ifndef REPRISE_CPU_PACKED_PRODUCT_TILES
-#define REPRISE_CPU_PACKED_PRODUCT_TILES
-
-namespace reprise::cpu {
-
-// Of a panel, what the registers take in at once: 6 of a's columns or two vectors of b's.
-inline constexpr std::int64_t kPanelRows = 6, kPanelColumns = 16;
-inline constexpr std::int64_t kPieceDepth = 256;  // rows of a and b that are copied at once,
-inline constexpr std::int64_t kPieceRows = 132;   // for so many rows of y: of a, what stays in a second cache
-
-// How y is cut into tiles.
-struct ProductTiles {
-  std::int64_t m, n, rows, columns;
-
-  std::int64_t row_parts() const { return parts_of(m, rows); }
-  std::int64_t count() const { return row_parts() * parts_of(n, columns); }
-  Range row_part(std::int64_t i) const { return part_of(m, rows, i % row_parts()); }
-  Range column_part(std::int64_t i) const { return part_of(n, columns, i / row_parts()); }
-
-  // Floats between panels: their extent, what a last vector may write beyond it, and a line, so that equal places of
-  // panels do not share a set of the cache.
-  static constexpr std::int64_t panel_stride(std::int64_t width) { return kPieceDepth * width + 16; }
-  std::int64_t a_floats() const { return kPieceRows / kPanelRows * panel_stride(kPanelRows); }
-  std::int64_t b_floats() const { return parts_of(columns, kPanelColumns) * panel_stride(kPanelColumns); }
-  std::size_t scratch() const { return static_cast<std::size_t>(a_floats() + b_floats()) * sizeof(float); }
-};
-
-}  // namespace reprise::cpu
-#endif
 
 HWY_BEFORE_NAMESPACE();
 namespace reprise::cpu::HWY_NAMESPACE {
@@ -126,13 +97,6 @@ HWY_EXPORT(product_tile_of_dtype);
 
 namespace {
 
-// Asked once: Highway asks the processor each time, which takes microseconds, and in a virtual machine many.
-bool has_avx2_only() {
-  static const bool has =
-      (hwy::SupportedTargets() & HWY_AVX2) != 0 && (hwy::SupportedTargets() & HWY_AVX3) == 0;
-  return has;
-}
-
 // As many as keep the threads equally busy with few copies; of b, what stays in a third cache.
 ProductTiles tiles_of(const PackedProduct& p) {
   constexpr std::int64_t kMostRows = 1056, kMostColumns = 1024, kMoreParts = 8;
@@ -161,7 +125,8 @@ ProductTiles tiles_of(const PackedProduct& p) {
 bool PackedProduct::pays() const {
   // By its own rule oneDNN copies, too, where both m and n are large; rows that lie apart it does not take.
   const bool copied_too = 1.0 / static_cast<double>(m) + 1.0 / static_cast<double>(n) < 0.0038;
-  return m * n > (1 << 15) && k >= 256 && !(copied_too && b_rows.adjacent(n)) && has_avx2_only();
+  return m * n > (1 << 15) && k >= 256 && !(copied_too && b_rows.adjacent(n)) && supports(HWY_AVX2) &&
+         !supports(HWY_AVX3);
 }
 
 std::size_t PackedProduct::workspace() const {

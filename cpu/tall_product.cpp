@@ -6,6 +6,7 @@
 #include <hwy/highway.h>
 
 #include "reprise/core/parallel.h"
+#include "reprise/cpu/supported_targets.h"
 #include "reprise/cpu/tall_product.h"
 #include "reprise/cpu/vector_product.h"
 
@@ -41,16 +42,10 @@ namespace {
 
 constexpr std::int64_t kParts = 4;  // of the rows, each with a sum of its own: for as many threads
 
-// Asked once: Highway asks the processor each time, which takes microseconds, and in a virtual machine many.
-bool has_avx3() {
-  static const bool has = (hwy::SupportedTargets() & HWY_AVX3) != 0;
-  return has;
-}
-
 }  // namespace
 
 bool TallProduct::pays() const {
-  return k >= 4096 && m * n <= (1 << 17) && m % 4 == 0 && n % 64 == 0 && has_avx3();
+  return k >= 4096 && m * n <= (1 << 17) && m % 4 == 0 && n % 64 == 0 && supports(HWY_AVX3);
 }
 
 std::size_t TallProduct::workspace() const {

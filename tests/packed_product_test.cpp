@@ -4,14 +4,10 @@
 #include <vector>
 
 #include "reprise/tests/kernel_settings.h"
+#include "reprise/tests/whole_numbers.h"
 
 namespace reprise::cpu {
 namespace {
-
-// Whole numbers whose sums of products bf16 and f32 hold exactly, different in every row and column.
-float element(std::int64_t row, std::int64_t column) {
-  return static_cast<float>((7 * row + 5 * column) % 23 - 11);
-}
 
 void convert_to(float value, float& to) { to = value; }
 void convert_to(float value, BFloat16& to) { to = to_bfloat16(value); }
@@ -23,7 +19,7 @@ std::vector<T> matrix(std::int64_t rows, std::int64_t columns, const PixelRows& 
   for (T& gap : result) convert_to(1000, gap);
   for (std::int64_t r = 0; r < rows; ++r)
     for (std::int64_t c = 0; c < columns; ++c)
-      convert_to(element(r, c), result[static_cast<std::size_t>(place[r] + c)]);
+      convert_to(test::whole_number(r, c), result[static_cast<std::size_t>(place[r] + c)]);
   return result;
 }
 
@@ -34,7 +30,8 @@ void check(const PackedProduct& p) {
   for (std::int64_t k = 0; k < p.k; ++k)
     for (std::int64_t i = 0; i < p.m; ++i)
       for (std::int64_t j = 0; j < p.n; ++j)
-        expected[static_cast<std::size_t>(i * p.n + j)] += element(k, i) * element(k, j);
+        expected[static_cast<std::size_t>(i * p.n + j)] +=
+            test::whole_number(k, i) * test::whole_number(k, j);
   for (const int count : {1, 2, 3}) {
     const test::ThreadCount threads(count);
     INFO("m " << p.m << ", n " << p.n << ", k " << p.k << " on " << count << " threads");

@@ -3,16 +3,9 @@
 #include <catch2/catch.hpp>
 #include <vector>
 
+#include "reprise/tests/whole_numbers.h"
+
 namespace reprise::cpu {
-namespace {
-
-// Whole numbers whose sums of products bf16 and f32 hold exactly, different in every row and column.
-float element(std::int64_t row, std::int64_t column) {
-  return static_cast<float>((7 * row + 5 * column) % 23 - 11);
-}
-
-}  // namespace
-
 TEST_CASE("pair products are exact where f32 is, and touch nothing beside y", "[cpu]") {
   if (pair_products().empty()) {
     WARN("skipped: this processor has no instructions for products of bf16");
@@ -26,16 +19,16 @@ TEST_CASE("pair products are exact where f32 is, and touch nothing beside y", "[
   std::vector<float> y(static_cast<std::size_t>(rows * y_row), 3.0F);
   for (std::int64_t r = 0; r < rows; ++r)
     for (std::int64_t k = 0; k < depth; ++k)
-      a[static_cast<std::size_t>(r * a_row + k)] = to_bfloat16(element(r, k));
+      a[static_cast<std::size_t>(r * a_row + k)] = to_bfloat16(test::whole_number(r, k));
   for (std::int64_t k = 0; k < depth; ++k)
     for (std::int64_t c = 0; c < columns; ++c)
       b[static_cast<std::size_t>(k / 2 * b_row + c)] |=
-          static_cast<std::uint32_t>(to_bfloat16(element(k, c)).bits) << (k % 2 == 0 ? 0 : 16);
+          static_cast<std::uint32_t>(to_bfloat16(test::whole_number(k, c)).bits) << (k % 2 == 0 ? 0 : 16);
   std::vector<float> expected = y;
   for (std::int64_t r = 0; r < rows; ++r)
     for (std::int64_t c = 0; c < columns; ++c) {
       float sum = add ? 3.0F : 0.0F;
-      for (std::int64_t k = 0; k < depth; ++k) sum += element(r, k) * element(k, c);
+      for (std::int64_t k = 0; k < depth; ++k) sum += test::whole_number(r, k) * test::whole_number(k, c);
       expected[static_cast<std::size_t>(r * y_row + c)] = sum;
     }
   for (const PairProduct* product : pair_products()) {
