@@ -8,6 +8,8 @@
 #include <nlohmann/json.hpp>
 
 #include "reprise/core/error.h"
+#include "reprise/core/output_file.h"
+#include "reprise/core/readable_file.h"
 
 namespace reprise {
 namespace {
@@ -19,16 +21,12 @@ json to_json(const Shape& shape) {
 }
 Shape shape_from(const json& j) { return Shape(j.get<std::vector<std::int64_t>>()); }
 
-void write(const json& j, const std::string& path) {
-  std::ofstream file(path);
-  file << j.dump(1) << '\n';
-  file.close();
-  if (!file) throw FileError(fmt::format("{}: cannot be written", path));
-}
+void write(const json& j, const std::string& path) { replace_file(path, j.dump(1) + '\n'); }
 
 // Everything that can be wrong with the file's contents becomes an error that names the file.
 template <class T, class Parse>
 T read(const std::string& path, const char* format, Parse parse) {
+  check_readable(path);
   std::ifstream file(path);
   if (!file) throw FileError(fmt::format("{}: cannot be opened", path));
   try {

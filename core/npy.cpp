@@ -4,13 +4,14 @@
 
 #include <cerrno>
 #include <charconv>
-#include <cstdio>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <optional>
 
 #include "reprise/core/host_bytes.h"
+#include "reprise/core/output_file.h"
+#include "reprise/core/readable_file.h"
 #include "reprise/core/tensor.h"
 
 namespace reprise {
@@ -166,26 +167,18 @@ void save_npy(const Tensor& tensor, const std::string& path) {
   const std::string header = header_text(tensor);
   std::vector<std::byte> copy;
   const std::byte* data = host_bytes(tensor, copy);
-  // Beside the target and then renamed, so that a failure leaves an older file as it was.
-  const std::string unfinished = path + ".unfinished";
-  std::ofstream file(unfinished, std::ios::binary | std::ios::trunc);
-  if (!file)
-    throw FileError(fmt::format("{}: cannot be opened for writing: {}", unfinished, std::strerror(errno)));
-  file.write(kMagic.data(), static_cast<std::streamsize>(kMagic.size()));
+  OutputFile file(path);
+  file.write(kMagic);
   const char version_and_length[4] = {1, 0, static_cast<char>(header.size() & 0xFF),
                                       static_cast<char>(header.size() >> 8)};
-  file.write(version_and_length, 4);
-  file.write(header.data(), static_cast<std::streamsize>(header.size()));
-  file.write(reinterpret_cast<const char*>(data), static_cast<std::streamsize>(info.bytes()));
-  file.close();
-  if (!file || std::rename(unfinished.c_str(), path.c_str()) != 0) {
-    const std::string reason = std::strerror(errno);
-    std::remove(unfinished.c_str());
-    throw FileError(fmt::format("{}: could not be written: {}", path, reason));
-  }
+  file.write(version_and_length, sizeof(version_and_length));
+  file.write(header);
+  file.write(data, info.bytes());
+  file.commit();
 }
 
 Tensor load_npy(const std::string& path) {
+  check_readable(path);
   std::error_code error;
   const std::uintmax_t file_bytes = std::filesystem::file_size(path, error);
   if (error) throw FileError(fmt::format("{}: {}", path, error.message()));

@@ -12,6 +12,8 @@
 #include <string_view>
 
 #include "reprise/core/dry_run.h"
+#include "reprise/core/output_file.h"
+#include "reprise/core/readable_file.h"
 
 namespace reprise {
 namespace {
@@ -35,6 +37,7 @@ constexpr std::array<std::pair<DType, std::string_view>, kDTypeCount> kNames = {
 }
 
 std::ifstream open(const std::string& path) {
+  check_readable(path);
   std::ifstream file(path, std::ios::binary);
   if (!file) throw FileError(fmt::format("{}: cannot be opened for reading", path));
   return file;
@@ -217,11 +220,9 @@ void write_safetensors(const std::string& path, const std::vector<std::pair<std:
   text.resize((text.size() + 7) / 8 * 8, ' ');
   const std::uint64_t length = text.size();
 
-  const std::string part = path + ".part";
-  std::ofstream file(part, std::ios::binary | std::ios::trunc);
-  if (!file) throw FileError(fmt::format("{}: cannot be opened for writing", part));
-  file.write(reinterpret_cast<const char*>(&length), sizeof(length));
-  file.write(text.data(), static_cast<std::streamsize>(text.size()));
+  OutputFile file(path);
+  file.write(&length, sizeof(length));
+  file.write(text);
   std::vector<std::byte> host;  // for tensors of other devices
   for (const auto& [name, tensor] : tensors) {
     if (tensor.bytes() == 0) continue;
@@ -231,16 +232,9 @@ void write_safetensors(const std::string& path, const std::vector<std::pair<std:
       services(tensor.device()).copy(host.data(), data, host.size());
       data = host.data();
     }
-    file.write(static_cast<const char*>(data), static_cast<std::streamsize>(tensor.bytes()));
+    file.write(data, tensor.bytes());
   }
-  file.close();
-  std::error_code error;
-  if (file) std::filesystem::rename(part, path, error);
-  if (!file || error) {
-    std::error_code ignored;
-    std::filesystem::remove(part, ignored);
-    throw FileError(fmt::format("{}: could not be written{}{}", path, error ? ": " : "", error.message()));
-  }
+  file.commit();
 }
 
 }  // namespace reprise

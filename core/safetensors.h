@@ -32,8 +32,8 @@ struct SafetensorsHeader {
 SafetensorsHeader read_safetensors_header(const std::string& path);
 Tensor read_safetensors(const std::string& path, const SafetensorsEntry& entry);
 
-// Written aside (path + ".part") and renamed, so that a process that dies leaves the old file whole. Names are
-// unique (UserError). UserError in a dry run.
+// Written as OutputFile writes: a failure or a process that dies leaves the old file whole. Names are unique
+// (UserError). UserError in a dry run.
 void write_safetensors(const std::string& path, const std::vector<std::pair<std::string, Tensor>>& tensors,
                        const std::map<std::string, std::string>& metadata = {});
 

@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "reprise/core/error.h"
+#include "reprise/core/readable_file.h"
 
 namespace reprise::data {
 namespace {
@@ -84,9 +85,8 @@ struct InputFile::State {
 InputFile::InputFile(std::string path) : state_(std::make_unique<State>()) {
   State& s = *state_;
   s.path = std::move(path);
+  check_readable(s.path);
   std::error_code error;
-  if (!std::filesystem::is_regular_file(s.path, error))
-    throw FileError(fmt::format("{}: no such file", s.path));
   s.stream.open(s.path, std::ios::binary);
   if (!s.stream) throw FileError(fmt::format("{}: cannot be opened for reading", s.path));
   s.file_bytes = std::filesystem::file_size(s.path, error);

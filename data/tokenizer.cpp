@@ -9,6 +9,8 @@
 #include <utility>
 
 #include "reprise/core/error.h"
+#include "reprise/core/output_file.h"
+#include "reprise/core/readable_file.h"
 #include "reprise/data/utf8.h"
 
 namespace reprise::data {
@@ -88,13 +90,11 @@ void Tokenizer::save(const std::string& path) const {
       json["characters"].push_back(text);
     }
   }
-  std::ofstream file(path, std::ios::binary);
-  file << json.dump() << '\n';
-  file.close();
-  if (!file) throw FileError(fmt::format("{}: cannot be written", path));
+  replace_file(path, json.dump() + '\n');
 }
 
 Tokenizer Tokenizer::load(const std::string& path) {
+  check_readable(path);
   std::ifstream file(path, std::ios::binary);
   if (!file) throw FileError(fmt::format("{}: cannot be read", path));
   try {
