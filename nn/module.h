@@ -47,7 +47,7 @@ class Module {
   std::int64_t parameter_count();  // elements, trained or frozen
 
   // The mode of this module and all below it: dropout and batch norm do something else in evaluation. Modules begin
-  // in training mode.
+  // in training mode. For evaluation in the middle of training, see nn/eval_mode.h.
   void train(bool mode = true);
   void eval() { train(false); }
   bool training() const { return training_; }
@@ -60,6 +60,7 @@ class Module {
   void to(DType dtype);
 
  private:
+  friend class EvalMode;
   bool training_ = true;
 };
 

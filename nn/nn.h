@@ -7,6 +7,7 @@
 #include "reprise/nn/conv2d.h"
 #include "reprise/nn/dropout.h"
 #include "reprise/nn/embedding.h"
+#include "reprise/nn/eval_mode.h"
 #include "reprise/nn/init.h"
 #include "reprise/nn/layer_norm.h"
 #include "reprise/nn/linear.h"

@@ -10,19 +10,10 @@
 
 #include "reprise/autograd/op.h"
 #include "reprise/core/random.h"
+#include "reprise/nn/eval_mode.h"
 
 namespace reprise::nn {
 namespace {
-
-// Evaluation mode until the end of the scope.
-struct Evaluation {
-  Model& model;
-  bool before = model.training();
-  explicit Evaluation(Model& m) : model(m) { model.eval(); }
-  ~Evaluation() { model.train(before); }
-  Evaluation(const Evaluation&) = delete;
-  Evaluation& operator=(const Evaluation&) = delete;
-};
 
 // The logits of what follows the last of these tokens. Their number is rounded up by tokens that a causal model does not
 // look at, so that few shapes occur: kernels are made once for each.
@@ -34,6 +25,23 @@ std::vector<double> next_logits(Model& model, std::span<const std::int64_t> toke
   ids.resize(static_cast<std::size_t>(padded), ids.back());
   const Tensor logits = model(Tensor::from(ids, {1, padded}, {.device = device, .dtype = DType::i64}));
   return logits.reshape({padded, model.classes()})[count - 1].to_vector();
+}
+
+// A token of logit -infinity is never chosen; any other logit must be finite.
+void check_logits(const std::vector<double>& logits, std::int64_t place) {
+  bool possible = false;
+  for (std::size_t token = 0; token < logits.size(); ++token) {
+    const double logit = logits[token];
+    possible = possible || std::isfinite(logit);
+    if (std::isnan(logit) || (std::isinf(logit) && logit > 0))
+      throw UserError(
+          fmt::format("generate: the logit of token {} at place {} is {}: check the weights, for they have "
+                      "probably diverged",
+                      token, place, logit));
+  }
+  if (!possible)
+    throw UserError(
+        fmt::format("generate: every logit at place {} is -infinity: no token can be chosen", place));
 }
 
 // `uniform` in [0, 1) chooses.
@@ -67,13 +75,14 @@ std::vector<std::int64_t> generate(Model& model, const std::vector<std::int64_t>
     throw UserError(fmt::format("generate: temperature {}, top_k {}, tokens {}: none can be negative",
                                 options.temperature, options.top_k, options.tokens));
   const NoGrad no_grad;
-  const Evaluation evaluation(model);
+  const EvalMode eval(model);
   const auto context = static_cast<std::size_t>(model.input_shape()[0]);
   const Device device = model.parameters().front().device();
   std::vector<std::int64_t> all = prompt;
   for (std::int64_t i = 0; i < options.tokens; ++i) {
     const std::size_t seen = std::min(all.size(), context);
     const std::vector<double> logits = next_logits(model, std::span(all).last(seen), device);
+    check_logits(logits, std::ssize(all));
     const std::uint32_t word = random_word(options.seed, static_cast<std::uint64_t>(i));
     all.push_back(choose(logits, options, static_cast<double>(word) * 0x1p-32));
     if (options.each) options.each(all.back());

@@ -18,8 +18,10 @@ struct GenerateOptions {
 };
 
 // The tokens that follow `prompt`, which has at least one. The model reads ids (nn/models/gpt.h) and sees the last
-// input_shape()[0] tokens; it is in evaluation mode meanwhile, and nothing is recorded. A pure function of weights,
-// prompt and options. UserError for an empty prompt, a model that does not read tokens and options out of range.
+// input_shape()[0] tokens. Nothing is recorded. The model is in evaluation mode meanwhile; afterwards each of its modules
+// has its own mode again, also after an error. A pure function of weights, prompt and options.
+// UserError for an empty prompt, a model that does not read tokens and options out of range. Logits must have an order:
+// UserError for NaN, for +infinity, and if every logit is -infinity.
 std::vector<std::int64_t> generate(Model& model, const std::vector<std::int64_t>& prompt,
                                    GenerateOptions options = {});
 
