@@ -12,16 +12,6 @@ namespace reprise {
 
 namespace {
 
-// The thread's generator is as it was at the end of the scope.
-class KeptRandomState {
- public:
-  KeptRandomState() = default;
-  ~KeptRandomState() { set_random_state(start); }
-  KeptRandomState(const KeptRandomState&) = delete;
-  KeptRandomState& operator=(const KeptRandomState&) = delete;
-  const RandomAddress start = random_state();
-};
-
 DeviceServices& services_of(const std::vector<Tensor>& leaves) {
   if (leaves.empty()) throw UserError("CUDAGraph: there are no leaves; list the parameters");
   for (const Tensor& leaf : leaves) {
@@ -46,12 +36,13 @@ CUDAGraph::CUDAGraph(std::vector<Tensor> leaves, const std::function<Tensor()>& 
   const auto release_gradients = [&] {
     for (const Tensor& leaf : leaves) leaf.set_grad({});
   };
-  const KeptRandomState random;
+  const RandomAddress start = random_state();
+  const RandomScope kept_random(start);
   release_gradients();
   const auto warm_up = [&] {
     step();
     release_gradients();
-    set_random_state(random.start);
+    set_random_state(start);
   };
   const auto captured = [&] {
     if (const Tensor result = step(); result.defined()) result_ = untracked(result);
@@ -67,17 +58,18 @@ CUDAGraph::CUDAGraph(std::vector<Tensor> leaves, const std::function<Tensor()>& 
     throw;
   }
   const RandomAddress end = random_state();
-  if (end.seed != random.start.seed || end.offset < random.start.offset)
+  if (end.seed != start.seed || end.offset < start.offset)
     throw UserError("CUDAGraph: the step seeds the random generator; seed it before a replay instead");
-  random_words_ = end.offset - random.start.offset;
+  random_words_ = end.offset - start.offset;
 }
 
 CUDAGraph::~CUDAGraph() = default;
 
 const Tensor& CUDAGraph::replay() {
   if (is_dry_run()) throw UserError("CUDAGraph: a replay in a dry run, which leaves no trace");
-  captured_->launch(random_state());
-  next_random(random_words_);
+  RandomDraw draw(random_words_);
+  captured_->launch(draw.address());
+  draw.keep();
   for (const Gradient& of : gradients_) {
     note_write(of.gradient);
     of.leaf.set_grad(of.gradient);

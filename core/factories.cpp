@@ -132,9 +132,10 @@ Tensor Tensor::arange(std::int64_t n, TensorOptions options) {
 
 Tensor Tensor::randn(const Shape& shape, TensorOptions options) {
   check_floating("randn", options.dtype);
-  const RandomAddress address = next_random(words(shape, options.dtype));
+  RandomDraw draw(words(shape, options.dtype));
+  const RandomAddress address = draw.address();
   const std::int64_t count = shape.numel();
-  return make(shape, options, [&](std::byte* data) {
+  Tensor result = make(shape, options, [&](std::byte* data) {
     if (options.dtype == DType::f64) {
       for_pairs(count, [&](std::int64_t i, std::int64_t n) {
         const std::array<double, 2> pair = normal_pair_f64(address, i);
@@ -148,16 +149,21 @@ Tensor Tensor::randn(const Shape& shape, TensorOptions options) {
       });
     }
   });
+  draw.keep();
+  return result;
 }
 
 Tensor Tensor::rand(const Shape& shape, TensorOptions options) {
   check_floating("rand", options.dtype);
-  const RandomAddress address = next_random(words(shape, options.dtype));
-  return make(shape, options, [&](std::byte* data) {
+  RandomDraw draw(words(shape, options.dtype));
+  const RandomAddress address = draw.address();
+  Tensor result = make(shape, options, [&](std::byte* data) {
     parallel_for(shape.numel(), kGrain, [&](std::int64_t begin, std::int64_t end) {
       for (std::int64_t i = begin; i < end; ++i) write_uniform(data, options.dtype, i, address);
     });
   });
+  draw.keep();
+  return result;
 }
 
 Tensor Tensor::from_bytes(const void* data, std::size_t count, DType from, const Shape& shape,

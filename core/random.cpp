@@ -1,10 +1,26 @@
 #include "reprise/core/random.h"
 
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <limits>
+
+#include "reprise/core/error.h"
+
 namespace reprise {
 
 namespace {
 
-thread_local RandomAddress generator;
+// An offset that no draw reaches: addresses start a block of four words.
+constexpr std::uint64_t kUnseeded = std::numeric_limits<std::uint64_t>::max();
+
+thread_local RandomAddress generator{0, kUnseeded};
+
+// The main thread's generator seeds itself.
+RandomAddress& seeded_if_main() {
+  if (generator.offset == kUnseeded && getpid() == gettid()) generator = {0, 0};
+  return generator;
+}
 
 std::uint32_t low(std::uint64_t x) { return static_cast<std::uint32_t>(x); }
 std::uint32_t high(std::uint64_t x) { return static_cast<std::uint32_t>(x >> 32); }
@@ -32,14 +48,27 @@ std::uint32_t random_word(std::uint64_t seed, std::uint64_t index) {
 }
 
 RandomAddress next_random(std::uint64_t count) {
-  const RandomAddress address = generator;
-  generator.offset += (count + 3) / 4 * 4;
+  RandomAddress& state = seeded_if_main();
+  if (count == 0) return state;
+  if (state.offset == kUnseeded)
+    throw UserError(
+        "random numbers: this thread's generator has no seed: call manual_seed(seed) on each thread that "
+        "draws, "
+        "with another seed for each");
+  // The rounding below adds up to 3.
+  if (count > kUnseeded - 4 - state.offset)
+    throw UserError(
+        fmt::format("random numbers: {} asked for at offset {} of seed {}: a stream has 2^64; call "
+                    "manual_seed with another seed",
+                    count, state.offset, state.seed));
+  const RandomAddress address = state;
+  state.offset += (count + 3) / 4 * 4;
   return address;
 }
 
 void manual_seed(std::uint64_t seed) { generator = {seed, 0}; }
 
-RandomAddress random_state() { return generator; }
+RandomAddress random_state() { return seeded_if_main(); }
 
 void set_random_state(RandomAddress state) { generator = state; }
 

@@ -6,6 +6,9 @@
 //
 // Epoch n is a pure function of {dataset, options, n}: it does not touch the thread's generator, and epoch(n,
 // k) gives what epoch(n) gives from batch k on, which is how a run is resumed.
+//
+// A dataset may draw random numbers in get (Tensor::randn, dropout and the like). They are a function of {options.seed,
+// epoch, number of the batch in the epoch}, with and without prefetch.
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
@@ -16,6 +19,7 @@
 #include <utility>
 #include <vector>
 
+#include "reprise/core/random.h"
 #include "reprise/data/augment.h"
 #include "reprise/data/dataset.h"
 #include "reprise/data/epoch_order.h"
@@ -82,6 +86,7 @@ class Loader {
             const auto from = static_cast<std::size_t>(i * options.batch_size);
             const auto count = std::min(static_cast<std::size_t>(options.batch_size), order.size() - from);
             const std::span<const std::int64_t> indices = std::span(order).subspan(from, count);
+            const RandomScope draws(batch_draws(options.seed, epoch, i));
             Batch batch = get(*dataset, indices, epoch);
             if (options.augment.any())
               batch.inputs = augment(batch.inputs, indices, options.seed, epoch, options.augment);
@@ -120,8 +125,8 @@ class Loader {
   // Batches of an epoch.
   std::int64_t batches() const {
     const std::int64_t size = dataset_->size();
-    return options_.drop_last ? size / options_.batch_size
-                              : (size + options_.batch_size - 1) / options_.batch_size;
+    const std::int64_t whole = size / options_.batch_size;
+    return options_.drop_last || size % options_.batch_size == 0 ? whole : whole + 1;
   }
   const LoaderOptions& options() const { return options_; }
 

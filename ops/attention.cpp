@@ -210,10 +210,13 @@ Tensor run(bool packed, std::vector<Tensor> inputs, AttentionOptions options) {
   const std::vector<ValueInfo> results = Attention(form).infer(infos);
   const AttentionShape s = form.shape(infos[0].shape, infos[packed ? 0 : 1].shape);
   form.settings.scale = options.scale.value_or(1.0 / std::sqrt(static_cast<double>(s.head_dim)));
-  if (options.dropout > 0)
-    form.settings.random =
-        next_random(static_cast<std::uint64_t>(results[1].shape.numel() * ((s.keys + 3) / 4 * 4)));
-  return std::move(record(std::make_shared<const Attention>(form), std::move(inputs)).front());
+  RandomDraw draw(options.dropout > 0
+                      ? static_cast<std::uint64_t>(results[1].shape.numel() * ((s.keys + 3) / 4 * 4))
+                      : 0);
+  if (options.dropout > 0) form.settings.random = draw.address();
+  Tensor result = std::move(record(std::make_shared<const Attention>(form), std::move(inputs)).front());
+  draw.keep();
+  return result;
 }
 
 }  // namespace

@@ -41,8 +41,10 @@ Tensor dropout(Tensor x, double p, bool training) {
   if (!(p >= 0 && p <= 1)) throw UserError(fmt::format("dropout: probability {} is not in [0, 1]", p));
   require_floating("dropout", x.info());
   if (!training || p == 0) return x;
-  const RandomAddress random = next_random(static_cast<std::uint64_t>(x.numel()));
-  return record(Dropout(p, random), std::move(x));
+  RandomDraw draw(static_cast<std::uint64_t>(x.numel()));
+  Tensor y = record(Dropout(p, draw.address()), std::move(x));
+  draw.keep();
+  return y;
 }
 
 }  // namespace reprise
