@@ -53,32 +53,29 @@ Problem problem(const Convolution& c, bool blocks) {
 }
 
 dnnl::convolution_forward::primitive_desc forward(const Problem& p) {
+  using Forward = dnnl::convolution_forward;
   const auto kind = dnnl::prop_kind::forward_training;
-  if (p.bias.data.ndims != 0)
-    return {dnnl::convolution_forward::desc(kind, kDirect, p.x, p.weight, p.bias, p.y, p.stride, p.dilation,
-                                            p.padding, p.padding),
-            dnnl_attributes(), dnnl_engine(), /*allow_empty=*/true};
-  return {dnnl::convolution_forward::desc(kind, kDirect, p.x, p.weight, p.y, p.stride, p.dilation, p.padding,
-                                          p.padding),
-          dnnl_attributes(), dnnl_engine(), /*allow_empty=*/true};
+  if (p.bias.is_zero())
+    return describe<Forward>(dnnl_attributes(), kind, kDirect, p.x, p.weight, p.y, p.stride, p.dilation,
+                             p.padding, p.padding);
+  return describe<Forward>(dnnl_attributes(), kind, kDirect, p.x, p.weight, p.bias, p.y, p.stride, p.dilation,
+                           p.padding, p.padding);
 }
 
 dnnl::convolution_backward_data::primitive_desc backward_input(
     const Problem& p, const dnnl::convolution_forward::primitive_desc& hint) {
-  return {dnnl::convolution_backward_data::desc(kDirect, p.x, p.weight, p.y, p.stride, p.dilation, p.padding,
-                                                p.padding),
-          dnnl_attributes(), dnnl_engine(), hint, /*allow_empty=*/true};
+  return describe_backward<dnnl::convolution_backward_data>(hint, dnnl_attributes(), kDirect, p.x, p.weight,
+                                                            p.y, p.stride, p.dilation, p.padding, p.padding);
 }
 
 dnnl::convolution_backward_weights::primitive_desc backward_weight(
     const Problem& p, const dnnl::convolution_forward::primitive_desc& hint) {
-  if (p.bias.data.ndims != 0)
-    return {dnnl::convolution_backward_weights::desc(kDirect, p.x, p.weight, p.bias, p.y, p.stride,
-                                                     p.dilation, p.padding, p.padding),
-            dnnl_attributes(), dnnl_engine(), hint, /*allow_empty=*/true};
-  return {dnnl::convolution_backward_weights::desc(kDirect, p.x, p.weight, p.y, p.stride, p.dilation,
-                                                   p.padding, p.padding),
-          dnnl_attributes(), dnnl_engine(), hint, /*allow_empty=*/true};
+  using Backward = dnnl::convolution_backward_weights;
+  if (p.bias.is_zero())
+    return describe_backward<Backward>(hint, dnnl_attributes(), kDirect, p.x, p.weight, p.y, p.stride,
+                                       p.dilation, p.padding, p.padding);
+  return describe_backward<Backward>(hint, dnnl_attributes(), kDirect, p.x, p.weight, p.bias, p.y, p.stride,
+                                     p.dilation, p.padding, p.padding);
 }
 
 template <class Description>

@@ -24,8 +24,7 @@ void DnnlOperation::place(const std::vector<Operand>& operands) {
   };
   for (const Operand& operand : operands) {
     Place place{.written = operand.written};
-    dnnl::memory::desc ours = operand.ours;  // in their dtype
-    ours.data.data_type = operand.theirs.data.data_type;
+    const dnnl::memory::desc ours = with_data_type(operand.ours, data_type(operand.theirs));
     if (ours != operand.ours) {
       place.converted_elements = static_cast<std::int64_t>(ours.get_size() / sizeof(float));
       place.converted = take(ours.get_size());

@@ -44,6 +44,22 @@ dnnl::memory::data_type dnnl_type(DType dtype) {
   return dtype == DType::bf16 ? dnnl::memory::data_type::bf16 : dnnl::memory::data_type::f32;
 }
 
+#if DNNL_VERSION_MAJOR >= 3
+dnnl::memory::data_type data_type(const dnnl::memory::desc& layout) { return layout.get_data_type(); }
+
+dnnl::memory::desc with_data_type(const dnnl::memory::desc& layout, dnnl::memory::data_type type) {
+  return {layout.get_dims(), type, layout.get_strides()};
+}
+#else
+dnnl::memory::data_type data_type(const dnnl::memory::desc& layout) { return layout.data_type(); }
+
+dnnl::memory::desc with_data_type(const dnnl::memory::desc& layout, dnnl::memory::data_type type) {
+  dnnl::memory::desc copy = layout;
+  copy.data.data_type = dnnl::memory::convert_to_c(type);
+  return copy;
+}
+#endif
+
 dnnl::primitive_attr dnnl_attributes() {
   dnnl::primitive_attr attributes;
   attributes.set_scratchpad_mode(dnnl::scratchpad_mode::user);

@@ -67,7 +67,38 @@ dnnl::primitive_attr dnnl_attributes();
 // Is this one of oneDNN's reference loops, which are slower than cpu/plain?
 bool is_reference(const char* implementation);
 
-// What copies between two layouts.
+// The next four functions hold the differences between oneDNN 2 and oneDNN 3.
+
+// Describes a forward primitive, or a product. `operands` are the arguments of oneDNN's descriptor, in order. The result
+// is empty if oneDNN has no implementation.
+template <class Primitive, class... Operands>
+typename Primitive::primitive_desc describe(const dnnl::primitive_attr& attributes,
+                                            const Operands&... operands) {
+#if DNNL_VERSION_MAJOR >= 3
+  return {dnnl_engine(), operands..., attributes, /*allow_empty=*/true};
+#else
+  return {typename Primitive::desc(operands...), attributes, dnnl_engine(), /*allow_empty=*/true};
+#endif
+}
+
+// Describes a backward primitive. `forward` describes its forward primitive.
+template <class Primitive, class Forward, class... Operands>
+typename Primitive::primitive_desc describe_backward(const Forward& forward,
+                                                     const dnnl::primitive_attr& attributes,
+                                                     const Operands&... operands) {
+#if DNNL_VERSION_MAJOR >= 3
+  return {dnnl_engine(), operands..., forward, attributes, /*allow_empty=*/true};
+#else
+  return {typename Primitive::desc(operands...), attributes, dnnl_engine(), forward, /*allow_empty=*/true};
+#endif
+}
+
+dnnl::memory::data_type data_type(const dnnl::memory::desc& layout);
+
+// The same strides for elements of another type. `layout` must be plain: strides alone, no blocks.
+dnnl::memory::desc with_data_type(const dnnl::memory::desc& layout, dnnl::memory::data_type type);
+
+// Makes the primitive that copies from one layout to another.
 std::unique_ptr<const DnnlPrimitive> make_reorder(const dnnl::memory::desc& from,
                                                   const dnnl::memory::desc& to);
 

@@ -38,10 +38,9 @@ std::shared_ptr<const DnnlOperation> make(const Product& product) {
     attributes.set_post_ops(after);
   }
   const DnnlThreads threads;
-  dnnl::matmul::primitive_desc description(product.bias
-                                               ? dnnl::matmul::desc(theirs.a, theirs.b, theirs.bias, theirs.y)
-                                               : dnnl::matmul::desc(theirs.a, theirs.b, theirs.y),
-                                           attributes, dnnl_engine(), /*allow_empty=*/true);
+  const auto description = product.bias
+                               ? describe<dnnl::matmul>(attributes, theirs.a, theirs.b, theirs.bias, theirs.y)
+                               : describe<dnnl::matmul>(attributes, theirs.a, theirs.b, theirs.y);
   if (!description || is_reference(description.impl_info_str())) return nullptr;
   std::vector<DnnlOperation::Operand> operands = {{DNNL_ARG_SRC, false, ours.a, theirs.a},
                                                   {DNNL_ARG_WEIGHTS, false, ours.b, theirs.b},

@@ -10,7 +10,7 @@
 #include "reprise/core/tensor.h"
 
 using namespace reprise;
-using Catch::Matchers::Contains;
+using Catch::Contains;
 using memory::Tag;
 
 namespace {

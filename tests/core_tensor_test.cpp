@@ -12,7 +12,7 @@
 #include "reprise/core/tensor.h"
 
 using namespace reprise;
-using Catch::Matchers::Contains;
+using Catch::Contains;
 
 namespace {
 

@@ -14,7 +14,7 @@
 #include "reprise/tests/temporary_file.h"
 
 using namespace reprise;
-using Catch::Matchers::Contains;
+using Catch::Contains;
 using data::Tokenizer;
 using Kind = data::Tokenizer::Kind;
 

@@ -13,7 +13,7 @@
 #include "reprise/optim/optim.h"
 
 using namespace reprise;
-using Catch::Matchers::Contains;
+using Catch::Contains;
 
 namespace {
 

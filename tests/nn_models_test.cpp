@@ -9,7 +9,7 @@
 #include "reprise/ops/ops.h"
 
 using namespace reprise;
-using Catch::Matchers::Contains;
+using Catch::Contains;
 
 namespace {
 

@@ -13,7 +13,7 @@
 #include "reprise/tests/temporary_file.h"
 
 using namespace reprise;
-using Catch::Matchers::Contains;
+using Catch::Contains;
 
 namespace {
 

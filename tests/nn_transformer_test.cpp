@@ -10,7 +10,7 @@
 #include "reprise/tests/golden/nn.h"
 
 using namespace reprise;
-using Catch::Matchers::Contains;
+using Catch::Contains;
 
 namespace {
 

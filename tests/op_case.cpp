@@ -1,5 +1,6 @@
 #include "reprise/tests/op_case.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <random>

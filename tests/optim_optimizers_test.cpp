@@ -14,7 +14,7 @@
 #include "reprise/tests/kernel_settings.h"
 
 using namespace reprise;
-using Catch::Matchers::Contains;
+using Catch::Contains;
 
 namespace {
 

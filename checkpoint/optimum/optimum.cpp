@@ -122,7 +122,9 @@ class Schedule {
           if (free_[at(b)] || held(k + 1, b) < 0 || buffer(b).savers.empty() ||
               buffer(b).savers.front() > backward(k + 1).node)
             continue;
-          Terms stays = runs;
+          Terms stays;
+          stays.reserve(runs.size() + 1);
+          for (const MixedIntegerProgram::Term& term : runs) stays.push_back(term);
           stays.push_back({held(k + 1, b), -1});
           program_.add_row(std::move(stays), 0);
         }
