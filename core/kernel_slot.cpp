@@ -21,4 +21,8 @@ void throw_missing_kernel(const char* op, Device::Kind kind, DType dtype) {
                               to_string(dtype), kind == Device::CPU ? "cpu" : "cuda"));
 }
 
+void throw_kernel_failure(const char* op, const KernelFailure& failure) {
+  throw DeviceError(fmt::format("{}: {}", op, failure.what()));
+}
+
 }  // namespace reprise

@@ -5,6 +5,7 @@
 #include <array>
 #include <cstddef>
 #include <span>
+#include <stdexcept>
 #include <string>
 
 #include "reprise/core/tensor.h"
@@ -44,6 +45,13 @@ bool plain_kernels();
 
 [[noreturn]] void throw_missing_kernel(const char* op, Device::Kind kind, DType dtype);
 
+// A library that a kernel calls failed; the text is what the library said. KernelSlot turns a KernelFailure into a
+// DeviceError that names the op.
+struct KernelFailure : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+[[noreturn]] void throw_kernel_failure(const char* op, const KernelFailure& failure);
+
 template <class Args>
 class KernelSlot {
  public:
@@ -64,10 +72,19 @@ class KernelSlot {
   }
   std::size_t workspace(const Args& args, Device device, DType dtype) const {
     const Kernel<Args>& kernel = find(device, dtype);
-    return kernel.workspace ? kernel.workspace(args) : 0;
+    if (!kernel.workspace) return 0;
+    try {
+      return kernel.workspace(args);
+    } catch (const KernelFailure& failure) {
+      throw_kernel_failure(op_, failure);
+    }
   }
   void run(const Args& args, std::span<std::byte> workspace, Device device, DType dtype) const {
-    find(device, dtype).run(args, workspace);
+    try {
+      find(device, dtype).run(args, workspace);
+    } catch (const KernelFailure& failure) {
+      throw_kernel_failure(op_, failure);
+    }
   }
   const Kernel<Args>& plain(DType dtype) const { return plain_[index(dtype)]; }
   const char* op() const { return op_; }

@@ -97,7 +97,7 @@ void forward(const Conv2dArgs& args, std::span<std::byte> workspace) {
   if (uses_winograd(c))
     winograd_forward(c, args.x.data, args.weight.data, args.bias.data, args.y.data, workspace);
   else if (const auto fast = operation(c))
-    fast->run({args.x.data, args.weight.data, args.y.data, args.bias.data}, workspace.data());
+    fast->run({args.x.data, args.weight.data, args.y.data, args.bias.data}, workspace);
   else
     run_plain(conv2d_slot, args, workspace, c.dtype);
 }
@@ -111,7 +111,7 @@ void backward_input(const Conv2dBackwardInputArgs& args, std::span<std::byte> wo
   if (uses_winograd(c))
     winograd_backward_input(c, args.dy.data, args.weight.data, args.dx.data, workspace);
   else if (const auto fast = operation(c))
-    fast->run({args.dy.data, args.weight.data, args.dx.data}, workspace.data());
+    fast->run({args.dy.data, args.weight.data, args.dx.data}, workspace);
   else
     run_plain(conv2d_backward_input_slot, args, workspace, c.dtype);
 }
@@ -150,7 +150,7 @@ void backward_weight(const Conv2dBackwardWeightArgs& args, std::span<std::byte> 
   else if (uses_patches(c))
     patch_backward_weight(c, args.dy.data, args.x.data, args.dweight.as<float>(), workspace);
   else if (const auto fast = operation(c))
-    fast->run({args.dy.data, args.x.data, args.dweight.data, args.dbias.data}, workspace.data());
+    fast->run({args.dy.data, args.x.data, args.dweight.data, args.dbias.data}, workspace);
   else
     run_plain(conv2d_backward_weight_slot, args, workspace, c.dtype);
 }

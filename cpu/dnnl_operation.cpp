@@ -61,10 +61,12 @@ void DnnlOperation::copy_out(const Place& place, void* ours, std::byte* workspac
     convert(static_cast<const float*>(converted), static_cast<BFloat16*>(ours), place.converted_elements);
 }
 
-void DnnlOperation::run(std::initializer_list<const void*> pointers, std::byte* workspace) const {
+void DnnlOperation::run(std::initializer_list<const void*> pointers, std::span<std::byte> given) const {
   constexpr std::size_t kMostOperands = 4;
   if (pointers.size() < places_.size() || places_.size() > kMostOperands)
     throw InternalError("a oneDNN operation got another number of operands than it has");
+  require_scratch(given.size(), workspace_);
+  std::byte* workspace = given.data();
   const std::span ours(pointers.begin(), places_.size());
   if (!copies_) return primitive_.run(ours, workspace);
   std::array<const void*, kMostOperands> used = {};

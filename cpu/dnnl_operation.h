@@ -31,7 +31,8 @@ class DnnlOperation {
   const char* implementation() const { return primitive_.implementation(); }
 
   // One pointer an operand, in their order. A last one that there is not, a bias, may be given as null.
-  void run(std::initializer_list<const void*> pointers, std::byte* workspace) const;
+  // UserError if the workspace is too small, because set_num_threads was called after workspace().
+  void run(std::initializer_list<const void*> pointers, std::span<std::byte> workspace) const;
 
  private:
   static std::vector<DnnlPrimitive::Argument> arguments(const std::vector<Operand>& operands);

@@ -1,11 +1,15 @@
 #include "reprise/cpu/dnnl_primitive.h"
 
+#include <dnnl_debug.h>
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <list>
 #include <string_view>
 #include <unordered_map>
 
 #include "reprise/core/error.h"
+#include "reprise/core/kernel_slot.h"
 #include "reprise/core/parallel.h"
 #ifndef REPRISE_STD_THREADS
 #include <omp.h>
@@ -28,14 +32,20 @@ const dnnl::stream& dnnl_stream() {
 
 }  // namespace
 
+DnnlThreads::DnnlThreads() : DnnlThreads(available_threads()) {}
 #ifdef REPRISE_STD_THREADS
-DnnlThreads::DnnlThreads() : previous_(0) {}
+DnnlThreads::DnnlThreads(int) : previous_(0), previously_dynamic_(false) {}
 DnnlThreads::~DnnlThreads() = default;
+int DnnlThreads::current() { return 1; }
 #else
-DnnlThreads::DnnlThreads() : previous_(omp_get_max_threads()) {
-  if (const int threads = num_threads(); threads != previous_) omp_set_num_threads(threads);
+int DnnlThreads::current() { return omp_get_max_threads(); }
+DnnlThreads::DnnlThreads(int threads)
+    : previous_(omp_get_max_threads()), previously_dynamic_(omp_get_dynamic() != 0) {
+  if (previously_dynamic_) omp_set_dynamic(0);  // a dynamic team may be smaller
+  if (threads != previous_) omp_set_num_threads(threads);
 }
 DnnlThreads::~DnnlThreads() {
+  if (previously_dynamic_) omp_set_dynamic(1);
   if (previous_ != omp_get_max_threads()) omp_set_num_threads(previous_);
 }
 #endif
@@ -71,6 +81,7 @@ bool is_reference(const char* implementation) { return std::string_view(implemen
 DnnlPrimitive::DnnlPrimitive(const dnnl::primitive& primitive, std::vector<Argument> arguments,
                              const dnnl::memory::desc& scratchpad, std::string implementation)
     : primitive_(primitive),
+      threads_(DnnlThreads::current()),
       arguments_(std::move(arguments)),
       workspace_(scratchpad.get_size()),
       implementation_(std::move(implementation)) {
@@ -103,7 +114,7 @@ void DnnlPrimitive::run(std::span<const void* const> pointers, void* scratchpad)
   constexpr std::size_t kMaxArguments = 6;
   if (pointers.size() + 1 != arguments_.size() || arguments_.size() > kMaxArguments)
     throw InternalError("a oneDNN primitive got another number of arguments than it has");
-  const DnnlThreads threads;
+  const DnnlThreads threads(threads_);
   MemorySet set = take_memory_set();
   std::array<dnnl_exec_arg_t, kMaxArguments> arguments;
   const auto bind = [&](std::size_t i, const void* pointer) {
@@ -116,7 +127,8 @@ void DnnlPrimitive::run(std::span<const void* const> pointers, void* scratchpad)
   const dnnl_status_t status = dnnl_primitive_execute(primitive_.get(), dnnl_stream().get(),
                                                       static_cast<int>(arguments_.size()), arguments.data());
   give_back(std::move(set));
-  if (status != dnnl_success) throw InternalError("oneDNN could not run " + implementation_);
+  if (status != dnnl_success)
+    throw KernelFailure(fmt::format("oneDNN cannot run {}: {}", implementation_, dnnl_status2str(status)));
 }
 
 std::unique_ptr<const DnnlPrimitive> make_reorder(const dnnl::memory::desc& from,
@@ -130,7 +142,7 @@ std::unique_ptr<const DnnlPrimitive> make_reorder(const dnnl::memory::desc& from
 PrimitiveKey::PrimitiveKey(std::initializer_list<std::int64_t> values) {
   if (values.size() >= kMaxNumbers) throw InternalError("a oneDNN primitive's key is too long");
   std::copy(values.begin(), values.end(), numbers.begin());
-  numbers.back() = num_threads();
+  numbers.back() = available_threads();
 }
 
 namespace {
@@ -164,6 +176,11 @@ Cache& cache() {
 }  // namespace
 
 namespace detail {
+
+void require_unsupported(const dnnl::error& error) {
+  if (error.status == dnnl_unimplemented || error.status == dnnl_invalid_arguments) return;
+  throw KernelFailure(fmt::format("oneDNN: {}: {}", error.what(), dnnl_status2str(error.status)));
+}
 
 bool find_cached(const PrimitiveKey& key, AnyPrimitive& found) {
   Cache& all = cache();

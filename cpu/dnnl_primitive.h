@@ -25,7 +25,7 @@ class DnnlPrimitive {
     int number;  // DNNL_ARG_*
     dnnl::memory::desc layout;
   };
-  // `description` was made with dnnl_attributes().
+  // `description` was made with dnnl_attributes(), under a DnnlThreads that still lives.
   template <class Description>
   DnnlPrimitive(const Description& description, const dnnl::primitive& primitive,
                 std::vector<Argument> arguments)
@@ -36,7 +36,7 @@ class DnnlPrimitive {
   std::size_t workspace() const { return workspace_; }
   const char* implementation() const { return implementation_.c_str(); }
 
-  // One pointer an argument.
+  // One pointer an argument. Runs on the threads that the primitive was made for. KernelFailure if oneDNN fails.
   void run(std::span<const void* const> pointers, void* scratchpad) const;
   void run(std::initializer_list<const void*> pointers, void* scratchpad) const {
     run(std::span(pointers.begin(), pointers.size()), scratchpad);
@@ -51,6 +51,7 @@ class DnnlPrimitive {
   void give_back(MemorySet set) const;
 
   dnnl::primitive primitive_;
+  int threads_;
   std::vector<Argument> arguments_;  // the scratchpad is the last
   std::size_t workspace_;
   std::string implementation_;
@@ -102,7 +103,7 @@ dnnl::memory::desc with_data_type(const dnnl::memory::desc& layout, dnnl::memory
 std::unique_ptr<const DnnlPrimitive> make_reorder(const dnnl::memory::desc& from,
                                                   const dnnl::memory::desc& to);
 
-// What a primitive was made for. The thread count is added by the cache: scratchpads depend on it.
+// Identifies a primitive by the numbers that it was made for. The constructor adds available_threads(): scratchpads depend on it.
 struct PrimitiveKey {
   static constexpr std::size_t kMaxNumbers = 24;
   std::array<std::int64_t, kMaxNumbers> numbers = {};
@@ -116,27 +117,40 @@ using AnyPrimitive = std::shared_ptr<const void>;
 bool find_cached(const PrimitiveKey& key, AnyPrimitive& found);
 AnyPrimitive keep_cached(const PrimitiveKey& key,
                          AnyPrimitive made);  // the one that is kept: another thread's may be
+// Returns if oneDNN does not support the request. KernelFailure if oneDNN failed, for example for lack of memory.
+void require_unsupported(const dnnl::error& error);
 }  // namespace detail
 
-// What `make` made for this key at this thread count; makes it where there is none yet. The cache keeps the 1,024 used
-// last. `make` may return null (not available), which is remembered too.
+// Returns the primitive for this key and thread count, and makes it at the first request. The cache keeps the 1,024 used
+// last. `make` may return null (not available), which is remembered too; null also stands for a request that oneDNN
+// does not support. KernelFailure if oneDNN fails.
 template <class T, class Make>
 std::shared_ptr<const T> cached_primitive(const PrimitiveKey& key, Make make) {
   detail::AnyPrimitive found;
-  if (!detail::find_cached(key, found)) found = detail::keep_cached(key, std::shared_ptr<const T>(make()));
-  return std::static_pointer_cast<const T>(found);
+  if (detail::find_cached(key, found)) return std::static_pointer_cast<const T>(found);
+  std::shared_ptr<const T> made;
+  try {
+    made = make();
+  } catch (const dnnl::error& error) {
+    detail::require_unsupported(error);
+  }
+  return std::static_pointer_cast<const T>(detail::keep_cached(key, made));
 }
 
-// oneDNN makes and runs primitives with the threads that num_threads() says, while one lives.
+// oneDNN makes and runs primitives with so many threads, while one lives. A primitive divides its work by the number
+// of threads that it was made for, so OpenMP must give exactly as many.
 class [[nodiscard]] DnnlThreads {
  public:
-  DnnlThreads();
+  DnnlThreads();  // available_threads()
+  explicit DnnlThreads(int threads);
   ~DnnlThreads();
   DnnlThreads(const DnnlThreads&) = delete;
   DnnlThreads& operator=(const DnnlThreads&) = delete;
+  static int current();  // oneDNN's threads now
 
  private:
   int previous_;
+  bool previously_dynamic_;
 };
 
 }  // namespace reprise::cpu

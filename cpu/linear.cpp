@@ -31,7 +31,7 @@ std::size_t linear_workspace(const LinearArgs& args) {
 void linear(const LinearArgs& args, std::span<std::byte> workspace) {
   const auto product = primitive(args);
   if (!product) return run_plain(linear_slot, args, workspace, args.x.info->dtype);
-  product->run({args.x.data, args.w.data, args.y.data, args.b.data}, workspace.data());
+  product->run({args.x.data, args.w.data, args.y.data, args.b.data}, workspace);
 }
 
 std::shared_ptr<const DnnlOperation> primitive(const LinearBackwardWeightArgs& args) {
@@ -65,7 +65,7 @@ void linear_backward_weight(const LinearBackwardWeightArgs& args, std::span<std:
     return packed.run(args.dy.data, args.x.data, args.dw.as<float>(), workspace);
   const auto product = primitive(args);
   if (!product) return run_plain(linear_backward_weight_slot, args, workspace, args.x.info->dtype);
-  product->run({args.dy.data, args.x.data, args.dw.data}, workspace.data());
+  product->run({args.dy.data, args.x.data, args.dw.data}, workspace);
 }
 
 }  // namespace

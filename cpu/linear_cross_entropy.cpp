@@ -111,7 +111,7 @@ void forward(const LinearCrossEntropyArgs& args, std::span<std::byte> workspace)
     const std::int64_t m = chunks.count_from(first);
     const auto* targets = args.targets.as<std::int64_t>() + first;
     chunks.logits(m)->run({rows_of(args.x.data, first, chunks.in, chunks.dtype), args.w.data, logits},
-                          scratch.data());
+                          scratch);
     float mean = 0;
     cross_entropy_slot.run(
         ChunkOfLogits(chunks, m).forward(logits, targets, &mean, args.lse.as<float>() + first, args.options),
@@ -149,7 +149,7 @@ void backward(const LinearCrossEntropyBackwardArgs& args, std::span<std::byte> w
     const std::int64_t m = chunks.count_from(first);
     const auto* targets = args.targets.as<std::int64_t>() + first;
     const void* x = rows_of(args.x.data, first, chunks.in, chunks.dtype);
-    chunks.logits(m)->run({x, args.w.data, logits}, scratch.data());
+    chunks.logits(m)->run({x, args.w.data, logits}, scratch);
     // The kernel divides by the targets that count in this chunk, not in all.
     const auto count = static_cast<double>(count_of(targets, m, args.options.ignore_index));
     const auto dloss = static_cast<float>(static_cast<double>(*args.dloss.as<float>()) * count / counted);
@@ -159,8 +159,8 @@ void backward(const LinearCrossEntropyBackwardArgs& args, std::span<std::byte> w
         scratch, Device::cpu(), chunks.dtype);
     if (with_dx)
       chunks.dx(m)->run({dlogits, args.w.data, rows_of(args.dx.data, first, chunks.in, chunks.dtype)},
-                        scratch.data());
-    if (with_dw) chunks.dw(m, first > 0)->run({dlogits, x, args.dw.data}, scratch.data());
+                        scratch);
+    if (with_dw) chunks.dw(m, first > 0)->run({dlogits, x, args.dw.data}, scratch);
   }
 }
 

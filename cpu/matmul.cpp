@@ -42,14 +42,14 @@ std::size_t matmul_workspace(const MatmulArgs& args) {
 void matmul(const MatmulArgs& args, std::span<std::byte> workspace) {
   const Products all = products(args);
   if (!all.primitive) return run_plain(matmul_slot, args, workspace, args.a.info->dtype);
-  if (all.runs == 1) return all.primitive->run({args.a.data, args.b.data, args.y.data}, workspace.data());
+  if (all.runs == 1) return all.primitive->run({args.a.data, args.b.data, args.y.data}, workspace);
   const auto bytes = static_cast<std::int64_t>(size_of(args.a.info->dtype));
   const auto *a = args.a.as<std::byte>(), *b = args.b.as<std::byte>();
   auto* y = args.y.as<std::byte>();
   for (std::int64_t i = 0; i < all.runs; ++i)
     all.primitive->run({a + args.matrix_a(i) * args.m * args.k * bytes,
                         b + args.matrix_b(i) * args.k * args.n * bytes, y + i * args.m * args.n * bytes},
-                       workspace.data());
+                       workspace);
 }
 
 }  // namespace

@@ -82,7 +82,7 @@ void patch_backward_weight(const Convolution& c, const void* dy, const void* x, 
   for_each_part(c, [&](std::int64_t first, std::int64_t images) {
     copy_patches(c, images, static_cast<const BFloat16*>(x) + first * c.h * c.w * c.in, patches);
     const BFloat16* gradient = static_cast<const BFloat16*>(dy) + first * c.p * c.q * c.out;
-    product(c, images, first > 0)->run({gradient, patches, dweight}, workspace.data() + patch_bytes(c));
+    product(c, images, first > 0)->run({gradient, patches, dweight}, workspace.subspan(patch_bytes(c)));
   });
 }
 

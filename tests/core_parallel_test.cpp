@@ -1,4 +1,6 @@
 // parallel_for covers its range once, whatever the thread count.
+#include <sys/resource.h>
+
 #include <algorithm>
 #include <atomic>
 #include <catch2/catch.hpp>
@@ -74,7 +76,24 @@ TEST_CASE("several threads may call parallel_for at once", "[threads]") {
   CHECK(total == 4 * 20 * 1000);
 }
 
-TEST_CASE("the thread count must be positive", "[threads]") {
-  CHECK_THROWS_AS(set_num_threads(0), UserError);
-  CHECK(num_threads() >= 1);
+TEST_CASE("a thread count that cannot be is refused, and the error says the range", "[threads]") {
+  const int before = num_threads();
+  for (const int count : {0, -3, 1025, 100000})
+    CHECK_THROWS_WITH(set_num_threads(count), Catch::Contains("1 to 1024"));
+  CHECK(num_threads() == before);
 }
+
+// Sanitizers need addresses without a limit.
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+TEST_CASE("more threads than the process may start are refused", "[threads]") {
+  rlimit before{};
+  REQUIRE(getrlimit(RLIMIT_AS, &before) == 0);
+  rlimit tight = before;
+  tight.rlim_cur = std::size_t{4} << 30;  // of addresses: each thread's stack takes megabytes
+  REQUIRE(setrlimit(RLIMIT_AS, &tight) == 0);
+  const int threads = num_threads();
+  CHECK_THROWS_WITH(set_num_threads(1024), Catch::Contains("this process can start"));
+  CHECK(num_threads() == threads);
+  setrlimit(RLIMIT_AS, &before);
+}
+#endif
