@@ -83,7 +83,17 @@ bool usable(const Description& description) {
   return description && !is_reference(description.impl_info_str());
 }
 
+// oneDNN's kernel for the gradient of a strided 1x1 convolution's weight copies x in vectors of 8 channels. With
+// fewer channels, the last vector goes past the end of the kernel's scratchpad. AVX-512 masks that vector.
+bool writes_past_scratchpad(const Convolution& c) {
+  constexpr std::int64_t kVector = 8;
+  return c.pass == ConvolutionPass::backward_weight && c.kernel_h == 1 && c.kernel_w == 1 &&
+         c.options.stride != Pair(1) && c.in / c.options.groups < kVector &&
+         !has_instructions(dnnl_cpu_isa_avx512_core);
+}
+
 std::shared_ptr<const DnnlOperation> make(const Convolution& c) {
+  if (writes_past_scratchpad(c)) return nullptr;
   const DnnlThreads threads;
   const bool blocks = prefers_blocks(c);
   const Problem p = problem(c, blocks);
