@@ -33,7 +33,11 @@ std::size_t Allocator::class_bytes(int size_class) {
   return (std::size_t{1} << doubling) + static_cast<std::size_t>((size_class - 16) % 8 + 1) * step;
 }
 
-std::size_t Allocator::chunk_bytes(int size_class) { return size_class < 24 ? 64 << 10 : 256 << 10; }
+// At most 64 blocks of kHasBit bytes or more.
+std::size_t Allocator::chunk_bytes(int size_class) {
+  if (size_class < 24) return 64 << 10;
+  return size_class < 32 ? 128 << 10 : 256 << 10;
+}
 
 void Allocator::link(Chunk* chunk) {
   Chunk*& first = with_room_[chunk->size_class];
@@ -60,6 +64,41 @@ void Allocator::shed(std::size_t target) {
       chunk = next;
     }
   pages_.decommit(target / PageHeap::kPageBytes);
+  if (pages_.resident() > target / PageHeap::kPageBytes && released_since_shed_ >= kWorthALook)
+    shed_inside_chunks();
+}
+
+// Gives back all pages of chunks in use that no living block touches. All at once, so that this look is rare.
+void Allocator::shed_inside_chunks() {
+  released_since_shed_ = 0;
+  for (int size_class = kClasses - 1; size_class >= 0 && class_bytes(size_class) >= kHasBit; --size_class)
+    for (Chunk* chunk = with_room_[static_cast<std::size_t>(size_class)]; chunk; chunk = chunk->next)
+      shed_inside(chunk);
+}
+
+void Allocator::shed_inside(Chunk* chunk) {
+  const PageHeap::Page start = pages_.page_of(chunk);
+  const std::size_t pages = chunk_bytes(static_cast<int>(chunk->size_class)) / PageHeap::kPageBytes;
+  for (std::size_t page = 1; page < pages;) {  // the first holds the chunk's own figures
+    std::size_t end = page;
+    while (end < pages && page_is_free(chunk, end)) ++end;
+    if (end > page) pages_.decommit(start + page, end - page);
+    page = end + 1;
+  }
+}
+
+bool Allocator::page_is_free(const Chunk* chunk, std::size_t page) {
+  const std::size_t size = class_bytes(static_cast<int>(chunk->size_class));
+  const std::size_t first = (page * PageHeap::kPageBytes - kAlignment) / size,
+                    last = ((page + 1) * PageHeap::kPageBytes - 1 - kAlignment) / size;
+  for (std::size_t number = first; number <= last && number < chunk->fresh; ++number)
+    if (!(chunk->holes >> number & 1U)) return false;
+  return true;
+}
+
+std::byte* Allocator::block_of(Chunk* chunk, std::size_t number) {
+  return reinterpret_cast<std::byte*>(chunk) + kAlignment +
+         number * class_bytes(static_cast<int>(chunk->size_class));
 }
 
 // The block will be touched: is there room for what it needs? Its pages must not be among the free ones.
@@ -93,6 +132,7 @@ Allocator::Chunk* Allocator::new_chunk(int size_class) {
                                                    nullptr,
                                                    0,
                                                    0,
+                                                   0,
                                                    static_cast<std::uint32_t>(capacity),
                                                    static_cast<std::uint32_t>(size_class)};
   link(chunk);
@@ -103,19 +143,27 @@ void* Allocator::allocate_small(std::size_t bytes) {
   const int size_class = class_of(bytes);
   Chunk* chunk = with_room_[static_cast<std::size_t>(size_class)];
   if (!chunk && !(chunk = new_chunk(size_class))) return nullptr;
-  void* block = chunk->free;
+  const std::size_t size = class_bytes(size_class);
   ++chunk->used;  // first, so that making room does not give this chunk away
+  void* block = chunk->free;
   if (block) {
     chunk->free = chunk->free->next;
   } else {
-    const std::size_t size = class_bytes(size_class);
-    std::byte* fresh = reinterpret_cast<std::byte*>(chunk) + kAlignment + chunk->fresh * size;
-    if (!make_resident(fresh, size)) {
+    const bool hole = chunk->holes != 0;
+    const std::size_t number = hole ? static_cast<std::size_t>(std::countr_zero(chunk->holes)) : chunk->fresh;
+    block = block_of(chunk, number);
+    const std::uint64_t holes = chunk->holes;
+    const std::uint32_t fresh = chunk->fresh;
+    if (hole)
+      chunk->holes &= chunk->holes - 1;
+    else
+      ++chunk->fresh;
+    if (!make_resident(static_cast<std::byte*>(block), size)) {
       --chunk->used;
+      chunk->holes = holes;
+      chunk->fresh = fresh;
       return nullptr;
     }
-    ++chunk->fresh;
-    block = fresh;
   }
   if (chunk->used == chunk->capacity) unlink(chunk);
   return block;
@@ -127,7 +175,12 @@ void Allocator::release_small(void* data, std::size_t bytes) noexcept {
   const std::byte* base = pages_.address(0);
   const std::uintptr_t place = static_cast<std::uintptr_t>(static_cast<std::byte*>(data) - base);
   Chunk* chunk = reinterpret_cast<Chunk*>(pages_.address(0) + place / length * length);
-  chunk->free = new (data) FreeBlock{chunk->free};
+  if (const std::size_t size = class_bytes(size_class); size >= kHasBit) {
+    chunk->holes |= std::uint64_t{1} << (place % length - kAlignment) / size;
+    released_since_shed_ += size;
+  } else {
+    chunk->free = new (data) FreeBlock{chunk->free};
+  }
   if (chunk->used-- == chunk->capacity) link(chunk);
   // The last chunk with room stays, lest a block that comes and goes take the chunk along each time.
   if (chunk->used == 0 && (chunk->next || chunk->previous)) {

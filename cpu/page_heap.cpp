@@ -123,6 +123,14 @@ void PageHeap::commit(Page first, std::uint64_t count) {
   touched_ = std::max(touched_, first + count);
 }
 
+void PageHeap::decommit(Page first, std::uint64_t count) {
+  if (missing(first, count) == count) return;
+  resident_ -= count - missing(first, count);
+  madvise(address(first), count * kPageBytes, MADV_DONTNEED);
+  for (Page gone = first; gone < first + count; ++gone)
+    bits_[gone / 64] &= ~(std::uint64_t{1} << (gone % 64));
+}
+
 void PageHeap::decommit(std::uint64_t target) {
   for (auto run = free_by_length_.rbegin(); run != free_by_length_.rend() && resident_ > target; ++run) {
     const Page first = run->second;

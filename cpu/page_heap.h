@@ -37,6 +37,8 @@ class PageHeap {
   void commit(Page first, std::uint64_t count);
   // Takes memory from behind free pages, the largest free runs first, until `resident()` is at most `target` or no free page has any.
   void decommit(std::uint64_t target);
+  // Takes memory from behind pages that are in use, but whose contents nobody needs.
+  void decommit(Page first, std::uint64_t count);
   std::uint64_t resident() const { return resident_; }  // pages
 
  private:

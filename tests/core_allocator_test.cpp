@@ -134,6 +134,44 @@ TEST_CASE("the reserved bound holds where holes do not fit", "[engine]") {
   }
 }
 
+// Many tensors of a few KiB: nearly all of one size are dropped in random order, then another size comes.
+TEST_CASE("the reserved bound holds for small tensors that are made and dropped in random order",
+          "[engine]") {
+#if defined(__SANITIZE_ADDRESS__)
+  return;
+#endif
+  const std::uint32_t seed = std::random_device()();
+  INFO("seed " << seed);
+  std::mt19937 random(seed);
+  Allocator allocator;
+  std::vector<Block> blocks;
+  std::size_t live = 0;
+  bool bounded = true, whole = true;
+  for (int phase = 0; phase < 8; ++phase) {
+    const std::size_t least = 2000 + random() % 9000;
+    while (live < (std::size_t{60} << 20)) {
+      blocks.push_back(make(allocator, least + random() % 1000, static_cast<unsigned>(random())));
+      live += blocks.back().bytes;
+      bounded = bounded && allocator.reserved() <= bound(allocator);
+    }
+    while (live > (std::size_t{6} << 20)) {
+      std::swap(blocks[random() % blocks.size()], blocks.back());
+      whole = whole && intact(blocks.back());
+      allocator.release(blocks.back().data, blocks.back().bytes);
+      live -= blocks.back().bytes;
+      blocks.pop_back();
+    }
+  }
+  CHECK(bounded);
+  for (const Block& block : blocks) {
+    whole = whole && intact(block);
+    allocator.release(block.data, block.bytes);
+  }
+  CHECK(whole);
+  allocator.trim(0);
+  CHECK(allocator.reserved() <= (2 << 20));  // a chunk of each class stays
+}
+
 TEST_CASE("a step that repeats finds its memory: no page faults", "[engine]") {
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
   return;
