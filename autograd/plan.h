@@ -78,7 +78,11 @@ struct Trace {
   Device device;                 // where the step runs
   std::size_t base_bytes = 0;    // live before it, all tags but data
   void save(const std::string& path) const;
+  // FileError if the file is no trace, or one that `validate` refuses.
   static Trace load(const std::string& path);
+  // UserError for a number out of range, lists that contradict each other, or bytes whose sum cannot exist. Planners
+  // trust a trace that has passed. checkpoint::plan and load call it.
+  void validate() const;
 };
 
 // A region of a plan: nodes [first, last).
@@ -113,8 +117,13 @@ class Plan {
   std::int64_t replays() const { return replays_; }
   void save(const std::string& path) const;
   static Plan load(const std::string& path);
-  void sort();            // regions into preorder, decisions by node and output
-  void validate() const;  // UserError when regions do not nest or leave the step
+  void sort();  // regions into preorder, decisions by node and output
+  // UserError if regions do not nest, decisions are out of order, or either leaves the step. A tape and load call it.
+  void validate() const;
+
+  std::size_t budget = 0;  // that it was made for (checkpoint::plan); 0: none
+  std::size_t gradient_bytes =
+      0;  // of gradients that leaves hold when the step begins: the predicted peak counts them
 
   std::vector<PlanRegion> regions;      // in preorder, properly nested
   std::vector<PlanDecision> decisions;  // sorted by node, then output
