@@ -2,6 +2,7 @@
 // All of Reprise's public headers. `#include "reprise/reprise.h"`, link reprise::reprise.
 #include <cmath>  // kernels of one's own ops want it
 
+#include "reprise/autograd/finite_check.h"
 #include "reprise/autograd/offload.h"
 #include "reprise/autograd/op.h"
 #include "reprise/autograd/plan.h"

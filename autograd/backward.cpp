@@ -8,6 +8,7 @@
 #include "reprise/autograd/inline_buffer.h"
 #include "reprise/autograd/intrinsics.h"
 #include "reprise/autograd/tape_state.h"
+#include "reprise/core/dry_run.h"
 #include "reprise/core/error.h"
 #include "reprise/core/unlisted.h"
 
@@ -55,6 +56,7 @@ class WalkRun {
  private:
   Index enter_loss();
   void find_active(Index loss);
+  void tell_listener();
   void find_last_uses();
   void go(Index loss);
   void run_backward(Index n);
@@ -86,9 +88,14 @@ const char* what(bool accumulate) { return accumulate ? "backward" : "gradients"
 
 Index WalkRun::enter_loss() {
   if (!loss_.defined()) throw UserError(fmt::format("{}: the loss is undefined", what(accumulate_)));
+  refuse_ended_dry_run(what(accumulate_), "the loss", loss_);
+  refuse_ended_dry_run(what(accumulate_), "the seed", request_.seed);
   if (!loss_.requires_grad())
-    throw UserError(
-        fmt::format("{}: the loss does not depend on anything that requires a gradient", what(accumulate_)));
+    throw UserError(fmt::format(
+        "{}: the loss does not depend on anything that requires a gradient: no tape recorded it, or "
+        "all of its leaves are constants. Open the Tape before the forward pass, and "
+        "set_requires_grad(true) on the leaves",
+        what(accumulate_)));
   if (!loss_.is_leaf() && tape_.find_value(*loss_.impl()) < 0)
     throw UserError(
         fmt::format("{}: the loss was made on another tape, or on one that has ended", what(accumulate_)));
@@ -104,6 +111,7 @@ Index WalkRun::enter_loss() {
   const Index loss = tape_.value_of(loss_);
   for (std::size_t i = 0; i < wanted_.size(); ++i) {
     const Tensor& input = wanted_[i];
+    if (!input.defined()) throw UserError(fmt::format("gradients: input {} is undefined", i));
     if (!input.requires_grad())
       throw UserError(fmt::format("gradients: input {} does not require a gradient", i));
     Index v = tape_.find_value(*input.impl());
@@ -169,8 +177,17 @@ void WalkRun::find_active(Index loss) {
   }
 }
 
+// A listener may enter the seed as a value.
+void WalkRun::tell_listener() {
+  tape_.listener->backward(loss_, wanted_values_, accumulate_, request_);
+  value_limit_ = tape_.values.size();
+  slot_limit_ = tape_.slots.size();
+  for (std::vector<std::uint8_t>* flags : {&buffers_.leads, &buffers_.reached, &buffers_.wanted})
+    flags->resize(value_limit_);
+}
+
 void WalkRun::find_last_uses() {
-  if (!tape_.observer && request_.commit != Commit::eager) return;
+  if (!tape_.observed() && request_.commit != Commit::eager) return;
   buffers_.last_use.assign(tape_.values.size(), -1);
   for (Index n = node_limit_ - 1; n >= 0; --n) {
     if (!active(n)) continue;
@@ -218,6 +235,21 @@ void WalkRun::check_differentiable(Index n, std::span<const Tensor> arrived) con
           fmt::format("{}: the loss depends on output {} of {} (node {}), which carries no gradient: "
                       "detach() it",
                       what(accumulate_), j, op.name(), n));
+}
+
+// An op's backward returns one gradient per input, each like its input. An undefined one is zero.
+void check_gradients(const Op& op, std::span<const Tensor> gradients, std::span<const ValueInfo> infos,
+                     std::span<const bool> needs) {
+  if (gradients.size() != infos.size())
+    throw UserError(fmt::format("{}: backward returned {} gradients for {} inputs", op.name(),
+                                gradients.size(), infos.size()));
+  for (std::size_t i = 0; i < infos.size(); ++i) {
+    if (!needs[i] || !gradients[i].defined()) continue;
+    if (!fits(gradients[i].info(), infos[i]))
+      throw UserError(fmt::format("{}: backward returned a gradient {} for input {}, which is {}", op.name(),
+                                  to_string(gradients[i].info()), i, to_string(infos[i])));
+    refuse_ended_dry_run(op.name(), "a gradient that backward returned", gradients[i]);
+  }
 }
 
 void WalkRun::run_backward(Index n) {
@@ -289,22 +321,16 @@ void WalkRun::run_backward(Index n) {
                                                     arrived.span(), infos.span(), Needs{needs.span()}},
                                                    arrived.span());
       for (std::size_t j = 0; j < out; ++j) arrived[j] = Tensor();
-      if (gradients.size() != in)
-        throw UserError(fmt::format("{}: backward returned {} gradients for {} inputs", op->name(),
-                                    gradients.size(), in));
-      for (std::size_t i = 0; i < in; ++i) {
-        if (!needs[i] || !gradients[i].defined()) continue;
-        if (!fits(gradients[i].info(), infos[i]))
-          throw UserError(fmt::format("{}: backward returned a gradient {} for input {}, which is {}",
-                                      op->name(), to_string(gradients[i].info()), i, to_string(infos[i])));
-        accumulate(tape_.inputs(tape_.node(n))[i], std::move(gradients[i]));
-      }
+      check_gradients(*op, gradients, infos.span(), needs.span());
+      for (std::size_t i = 0; i < in; ++i)
+        if (needs[i] && gradients[i].defined())
+          accumulate(tape_.inputs(tape_.node(n))[i], std::move(gradients[i]));
     }
     tape_.notify(Event::backward, n);  // before the handles go, and with them what nobody else holds
   }
   if (tape_.node(n).region != 0 || !walk_.retain) tape_.release_saves(n);
   tape_.node(n).spent = !walk_.retain;
-  if (tape_.observer || request_.commit == Commit::eager) leaf_complete(n);
+  if (tape_.observed() || request_.commit == Commit::eager) leaf_complete(n);
 }
 
 void WalkRun::leaf_complete(Index n) {
@@ -313,7 +339,7 @@ void WalkRun::leaf_complete(Index n) {
     if (!tape_.value(v).leaf || buffers_.last_use[static_cast<std::size_t>(v)] != n || !gradient(v).defined())
       continue;
     buffers_.last_use[static_cast<std::size_t>(v)] = -1;  // a leaf that the node reads twice
-    if (tape_.observer) {
+    if (tape_.observed()) {
       const Tensor leaf(tape_.value(v).leaf);
       tape_.notify(Event::leaf_gradient, n, &leaf, &gradient(v));
     }
@@ -371,6 +397,41 @@ void WalkRun::restore_after_failure() {
   }
 }
 
+// Gradient ops go on this tape with create_graph, and nowhere without. User code in the walk may end any tape.
+class RecordingOfWalk {
+ public:
+  RecordingOfWalk(TapeState& tape, bool create)
+      : tape_(tape), thread_(this_thread()), create_(create), paused_(thread_.paused), before_(thread_.tape) {
+    tape_.walking = true;
+    if (!create_) {
+      ++thread_.paused;
+      return;
+    }
+    if (before_) life_ = before_->life;
+    thread_.tape = &tape_;
+    thread_.paused = 0;
+  }
+  ~RecordingOfWalk() {
+    tape_.walking = false;
+    if (!create_) {
+      --thread_.paused;
+      return;
+    }
+    thread_.paused += paused_;
+    if (thread_.tape == &tape_ || !thread_.tape) thread_.tape = life_ && !life_->ended ? before_ : nullptr;
+  }
+  RecordingOfWalk(const RecordingOfWalk&) = delete;
+  RecordingOfWalk& operator=(const RecordingOfWalk&) = delete;
+
+ private:
+  TapeState& tape_;
+  ThreadRecording& thread_;
+  bool create_;
+  std::int32_t paused_;
+  TapeState* before_;
+  std::shared_ptr<TapeLife> life_;
+};
+
 std::vector<Tensor> WalkRun::run() {
   const Index loss = enter_loss();
   node_limit_ = tape_.node_count();
@@ -378,31 +439,17 @@ std::vector<Tensor> WalkRun::run() {
   slot_limit_ = tape_.slots.size();
   region_limit_ = tape_.regions.size();
   find_active(loss);
+  if (tape_.listener) tell_listener();
   find_last_uses();
   buffers_.gradients.clear();
   buffers_.gradients.resize(value_limit_);
 
-  // Gradient ops go on this tape with create_graph, and nowhere without.
-  struct Mode {
-    TapeState& tape;
-    TapeState* recording = recording_tape_even_if_paused();
-    bool paused = recording_paused();
-    Mode(TapeState& t, bool create) : tape(t) {
-      tape.walking = true;
-      if (create) set_recording_tape(&tape);
-      set_recording_paused(!create);
-    }
-    ~Mode() {
-      tape.walking = false;
-      set_recording_tape(recording);
-      set_recording_paused(paused);
-    }
-    Mode(const Mode&) = delete;
-    Mode& operator=(const Mode&) = delete;
-  } const mode(tape_, walk_.create);
+  const RecordingOfWalk recording(tape_, walk_.create);
   if (accumulate_) begin_gradient_walk();
   try {
     go(loss);
+    tape_.check_not_doomed(what(accumulate_));
+    tape_.throw_pending_error();
     if (accumulate_) commit_gradients(tape_, buffers_.gradients, walk_.create);
   } catch (...) {
     restore_after_failure();
@@ -421,15 +468,17 @@ std::vector<Tensor> WalkRun::run() {
 
 std::vector<Tensor> TapeState::walk(const Tensor& loss, std::span<const Tensor> wanted, bool accumulate,
                                     WalkRequest request) {
-  check_thread(what(accumulate));
+  check_usable(what(accumulate));
   throw_pending_error();
   if (walking)
     throw UserError(fmt::format("{}: called inside a backward of the same tape", what(accumulate)));
+  if (busy > 0)
+    throw UserError(fmt::format("{}: called inside an observer of the same tape", what(accumulate)));
+  const Busy busy_here(this);
   close_plan_regions(true);
   if (innermost != 0)
     throw UserError(
         fmt::format("{}: called inside an open checkpoint region: end the region first", what(accumulate)));
-  if (listener) listener->backward(loss, wanted, accumulate, request);
   std::vector<Tensor> results = WalkRun(*this, loss, wanted, accumulate, std::move(request)).run();
   if (listener) listener->backward_done(results);
   return results;

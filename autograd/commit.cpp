@@ -1,10 +1,14 @@
 #include "reprise/autograd/commit.h"
 
+#include <fmt/format.h>
+
+#include <string>
 #include <utility>
 #include <vector>
 
 #include "reprise/autograd/intrinsics.h"
 #include "reprise/core/dry_run.h"
+#include "reprise/core/error.h"
 #include "reprise/core/unlisted.h"
 
 namespace reprise {
@@ -48,7 +52,20 @@ void own_buffers(const Ref<TensorImpl>& leaf, Tensor& more, std::vector<Replaced
     const Tensor copy = copy_as_gradient(Tensor(sum));
     replaced.push_back({leaf, sum});
     set_gradient(*leaf, copy.impl());
+  } else if (sum->requires_grad) {  // its graph has ended: the sum is no value of that graph
+    replaced.push_back({leaf, sum});
+    set_gradient(*leaf, untracked(Tensor(sum)).impl());
   }
+}
+
+// A gradient made with create_graph is a value of its tape. Another graph cannot go on from it.
+void check_graph(const TapeState& tape, const TensorImpl& leaf, const TensorImpl& sum) {
+  if (!sum.requires_grad || tape.find_value(sum) >= 0) return;
+  throw UserError(
+      fmt::format("backward: the .grad of {}{}{} was made with create_graph on another tape, or on one that "
+                  "has ended: call zero_grad() "
+                  "before this backward, or set_grad(x.grad().detach()) to keep its values",
+                  leaf.name ? *leaf.name : std::string(), leaf.name ? " " : "", to_string(leaf.info)));
 }
 
 }  // namespace
@@ -71,6 +88,7 @@ void commit_gradient(const Ref<TensorImpl>& leaf, Tensor gradient, bool create_g
     retag(*gradient.impl()->storage, memory::Tag::gradient);
     set_gradient(*leaf, gradient.impl());
   } else if (create_graph) {
+    check_graph(*recording_tape(), *leaf, *sum.impl());
     set_gradient(*leaf, add_gradients(sum, std::move(gradient)).impl());
   } else {
     add_in_place(sum, gradient);

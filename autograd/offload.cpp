@@ -4,11 +4,13 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <cstring>
 #include <utility>
 
+#include "reprise/core/dry_run.h"
 #include "reprise/core/error.h"
 
 namespace reprise {
@@ -16,7 +18,25 @@ namespace {
 
 std::atomic<std::size_t> live_bytes{0};
 std::atomic<std::size_t> peak_bytes{0};
-thread_local std::string folder;  // empty: host memory
+// The counts that a thread's dry run sees, which leave with it.
+struct DryCounts {
+  std::uint64_t run = 0;
+  std::size_t live = 0, peak = 0;
+};
+thread_local DryCounts dry_counts;
+
+// Null outside a dry run. Starts from the real count.
+DryCounts* counts_of_dry_run() {
+  const std::uint64_t run = current_dry_run();
+  if (run == 0) return nullptr;
+  if (dry_counts.run != run) dry_counts = {run, live_bytes, live_bytes};
+  return &dry_counts;
+}
+
+thread_local ThreadScopes<std::string> folders;
+
+// The folder for this thread's copies; null: host memory.
+const std::string* current_folder() { return folders.current(); }
 
 // A file of this process, open; closed at the end.
 class File {
@@ -57,7 +77,7 @@ class File {
   int number_;
 };
 
-std::string write_file(const void* data, std::size_t bytes) {
+std::string write_file(const std::string& folder, const void* data, std::size_t bytes) {
   static std::atomic<std::uint64_t> next{0};
   std::string path = fmt::format("{}/reprise-{}-{}.offloaded", folder, ::getpid(), next++);
   File file(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC);
@@ -95,19 +115,26 @@ OffloadedCopy::OffloadedCopy(const void* data, std::size_t bytes, Device device)
     : device_(device), bytes_(bytes), present_(true) {
   if (data) {
     DeviceServices& backend = services(device);
-    if (!folder.empty() && backend.step_capture() == StepCapture::capturing)
+    const std::string* const folder = current_folder();
+    if (folder && backend.step_capture() == StepCapture::capturing)
       throw CaptureError(
           "offloading to files in a step that is captured, where nothing runs yet that could be written; "
           "offload to "
           "host memory, without OffloadToFolder");
     HostBuffer buffer(bytes, backend);
     backend.copy_out(buffer.data(), data, bytes);
-    if (folder.empty()) {
+    if (!folder) {
       host_ = buffer.take();
     } else {
       backend.synchronize();
-      file_ = write_file(buffer.data(), bytes);
+      file_ = write_file(*folder, buffer.data(), bytes);
     }
+  }
+  if (DryCounts* dry = counts_of_dry_run()) {
+    dry_run_ = dry->run;
+    dry->live += bytes;
+    dry->peak = std::max(dry->peak, dry->live);
+    return;
   }
   const std::size_t now = live_bytes += bytes;
   std::size_t peak = peak_bytes.load();
@@ -124,12 +151,17 @@ OffloadedCopy& OffloadedCopy::operator=(OffloadedCopy&& other) noexcept {
   host_ = std::exchange(other.host_, nullptr);
   file_ = std::exchange(other.file_, {});
   bytes_ = std::exchange(other.bytes_, 0);
+  dry_run_ = other.dry_run_;
   present_ = std::exchange(other.present_, false);
   return *this;
 }
 
 void OffloadedCopy::reset() noexcept {
-  if (present_) live_bytes -= bytes_;
+  if (present_) {
+    DryCounts* const dry = counts_of_dry_run();
+    if (dry && (dry_run_ == 0 || dry_run_ == dry->run)) dry->live -= bytes_;
+    if (dry_run_ == 0) live_bytes -= bytes_;
+  }
   if (!file_.empty()) ::unlink(file_.c_str());
   if (host_) services(device_).release_host(std::exchange(host_, nullptr), bytes_);
   file_.clear();
@@ -147,15 +179,26 @@ void OffloadedCopy::copy_to(void* data) const {
   backend.copy_in(data, buffer.data(), bytes_);
 }
 
-OffloadToFolder::OffloadToFolder(std::string path) : previous_(std::exchange(folder, std::move(path))) {
-  if (::access(folder.c_str(), W_OK | X_OK) == 0) return;
-  const std::string wrong = std::exchange(folder, previous_);
-  throw UserError(fmt::format("offloading to {}: {}", wrong, std::strerror(errno)));
+OffloadToFolder::OffloadToFolder(std::string path) {
+  if (::access(path.c_str(), W_OK | X_OK) != 0)
+    throw UserError(fmt::format("offloading to {}: {}", path, std::strerror(errno)));
+  entry_ = folders.begin(std::move(path));
 }
-OffloadToFolder::~OffloadToFolder() { folder = std::move(previous_); }
+OffloadToFolder::~OffloadToFolder() { entry_->ended = true; }
 
-std::size_t offloaded_bytes() { return live_bytes; }
-std::size_t peak_offloaded_bytes() { return peak_bytes; }
-void reset_peak_offloaded_bytes() { peak_bytes = live_bytes.load(); }
+std::size_t offloaded_bytes() {
+  const DryCounts* dry = counts_of_dry_run();
+  return dry ? dry->live : live_bytes.load();
+}
+std::size_t peak_offloaded_bytes() {
+  const DryCounts* dry = counts_of_dry_run();
+  return dry ? dry->peak : peak_bytes.load();
+}
+void reset_peak_offloaded_bytes() {
+  if (DryCounts* dry = counts_of_dry_run())
+    dry->peak = dry->live;
+  else
+    peak_bytes = live_bytes.load();
+}
 
 }  // namespace reprise

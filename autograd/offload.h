@@ -2,12 +2,15 @@
 // The copy of a dropped value's bytes outside its device: in host memory, or in a file. Counted by its own meter, not the
 // device's.
 //
-// Copies to and from host memory run beside the device's work (DeviceServices::copy_out, copy_in) and are not waited for; a
-// file is written and read by the host, which waits.
+// Copies to and from host memory run beside the device's work (DeviceServices::copy_out, copy_in) and are not waited for.
+// The host writes and reads a file itself, and waits.
 #include <cstddef>
+#include <cstdint>
+#include <memory>
 #include <string>
 
 #include "reprise/core/device.h"
+#include "reprise/core/thread_scopes.h"
 
 namespace reprise {
 
@@ -29,6 +32,7 @@ class OffloadedCopy {
   void* host_ = nullptr;  // from the device's services
   std::string file_;
   std::size_t bytes_ = 0;
+  std::uint64_t dry_run_ = 0;  // the dry run that counts it; 0: none
   bool present_ = false;
 };
 
@@ -43,10 +47,11 @@ class [[nodiscard]] OffloadToFolder {
   OffloadToFolder& operator=(const OffloadToFolder&) = delete;
 
  private:
-  std::string previous_;
+  std::shared_ptr<ScopeEntry<std::string>> entry_;
 };
 
-// Bytes in offloaded copies of all tapes of this process, now and at most.
+// Bytes in offloaded copies of all tapes of this process, now and at most. In a dry run the calling thread sees counts of its
+// own, which start from the real bytes and are forgotten at the end.
 std::size_t offloaded_bytes();
 std::size_t peak_offloaded_bytes();
 void reset_peak_offloaded_bytes();

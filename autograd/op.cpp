@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 
-#include "reprise/autograd/tape_state.h"
 #include "reprise/core/error.h"
 
 namespace reprise {
@@ -10,8 +9,5 @@ namespace reprise {
 std::vector<Tensor> Op::backward(const Context&, std::span<const Tensor>) const {
   throw UserError(fmt::format("{} has no gradient: detach() its input, or give the op a backward", name()));
 }
-
-NoGrad::NoGrad() : previous_(recording_paused()) { set_recording_paused(true); }
-NoGrad::~NoGrad() { set_recording_paused(previous_); }
 
 }  // namespace reprise

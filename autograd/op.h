@@ -2,6 +2,10 @@
 // An op: a pure function from input values to output values, with its gradient. Ours and a user's are made of the
 // same parts, and `record` is the only way onto a tape.
 //
+// An op's declarations are checked when the op is recorded or walked. Places out of range, an alias outside its input, no
+// outputs, and missing or misshapen gradients are UserErrors that name the op. Only `backward` may run ops itself;
+// with_gradient (tape.h) makes an op out of ops.
+//
 // Forward exists once: the tape calls `forward` when the op is recorded and again, with the same inputs, when a
 // region is replayed; so it must be a pure function of inputs and attributes. Randomness is an attribute
 // ({seed, offset}, core/random.h). What backward reads is data (`saves`), not captured. Backward is written in ops.
@@ -32,7 +36,8 @@ struct Saved {
   std::vector<int> inputs, outputs;
 };
 
-// The output is a view of an input, at an offset in bytes: it shares the slot, and forward is not called.
+// The only output is a view of an input, at an offset in bytes within the input. The view shares the slot, and forward is
+// not called.
 struct Alias {
   int input;
   std::size_t offset;
@@ -45,7 +50,7 @@ struct Op {
   virtual ~Op() = default;
   virtual std::string_view name() const = 0;
   virtual std::string attributes() const { return {}; }  // for printing and for a plan's fingerprint
-  // Shapes, dtypes and devices of the outputs; what the user got wrong is a UserError here, naming op and shapes.
+  // Shapes, dtypes and devices of the outputs, one at least. A mistake of the user's is a UserError here, naming op and shapes.
   virtual std::vector<ValueInfo> infer(std::span<const ValueInfo> in) const = 0;
   virtual std::optional<Alias> alias(std::span<const ValueInfo>) const { return {}; }
   virtual std::size_t workspace(std::span<const ValueInfo>, Device) const { return 0; }
@@ -66,7 +71,8 @@ struct Op {
     std::span<const ValueInfo> infos;   // of every input
     Needs needs;
   };
-  // One gradient per input, undefined where none is needed; without an override the op has no gradient (UserError).
+  // One gradient per input, undefined if none is needed or if it is zero. Without an override the op has no gradient
+  // (UserError).
   // Of the input's dtype; of one of 16 bits f32 too, which the engine rounds where it meets another op, and keeps for a leaf.
   // `gradients` has one entry per output, undefined where none arrived.
   virtual std::vector<Tensor> backward(const Context&, std::span<const Tensor> gradients) const;
@@ -98,7 +104,10 @@ Tensor record(const std::shared_ptr<const Op>& op, Inputs... inputs) {
   return std::move(record(op, tensors(std::move(inputs)...)).front());
 }
 
-// While one lives on this thread nothing is recorded and nothing made is tracked.
+struct ThreadRecording;
+
+// While one lives on this thread nothing is recorded and nothing made is tracked. Several may end in any order, and on
+// any thread.
 class [[nodiscard]] NoGrad {
  public:
   NoGrad();
@@ -107,7 +116,7 @@ class [[nodiscard]] NoGrad {
   NoGrad& operator=(const NoGrad&) = delete;
 
  private:
-  bool previous_;
+  ThreadRecording* thread_;  // of the thread that made it; referenced
 };
 
 }  // namespace reprise

@@ -1,9 +1,11 @@
 #pragma once
 // Hears how long each op takes: forward, replayed, and those that gradients are made of. For profiles. An observer on a tape
 // (tape.h) hears of nodes; this hears of kernels, on a tape or not.
+#include <memory>
 #include <span>
 
 #include "reprise/autograd/op.h"
+#include "reprise/core/thread_scopes.h"
 
 namespace reprise {
 
@@ -15,7 +17,7 @@ class OpTimer {
                    double seconds) = 0;
 };
 
-// Every op of this thread is timed while one lives.
+// Every op of this thread is timed while one lives, by the youngest that lives.
 class [[nodiscard]] TimedOps {
  public:
   explicit TimedOps(OpTimer& timer);
@@ -24,7 +26,7 @@ class [[nodiscard]] TimedOps {
   TimedOps& operator=(const TimedOps&) = delete;
 
  private:
-  OpTimer* previous_;
+  std::shared_ptr<ScopeEntry<OpTimer*>> entry_;
 };
 
 }  // namespace reprise

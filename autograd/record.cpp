@@ -17,11 +17,24 @@
 namespace reprise {
 namespace {
 
-REPRISE_HOT_THREAD_LOCAL OpTimer* op_timer = nullptr;
+thread_local ThreadScopes<OpTimer*> op_timers;
+REPRISE_HOT_THREAD_LOCAL bool some_timer = false;  // was there one since the last look?
+
+OpTimer* current_op_timer() {
+  if (!some_timer) return nullptr;
+  OpTimer* const* timer = op_timers.current();
+  some_timer = timer != nullptr;
+  return timer ? *timer : nullptr;
+}
+
+// Places are numbered by Index, and there are no more values, slots or nodes than places.
+constexpr std::size_t kMostPlaces = INT32_MAX;
 
 void check_inputs(const Op& op, const std::vector<Tensor>& inputs) {
   for (std::size_t i = 0; i < inputs.size(); ++i) {
-    if (!inputs[i].defined()) throw UserError(fmt::format("{}: input {} is undefined", op.name(), i));
+    if (!inputs[i].defined())
+      throw UserError(
+          fmt::format("{}: input {} is undefined (a tensor that was moved from is, too)", op.name(), i));
     const TensorImpl& impl = *inputs[i].impl();
     if (impl.info.device != inputs[0].impl()->info.device)
       throw UserError(fmt::format("{}: inputs {} and {} lie on different devices: move one with .to(Device)",
@@ -30,6 +43,53 @@ void check_inputs(const Op& op, const std::vector<Tensor>& inputs) {
       throw UserError(
           fmt::format("{}: input {} was made in a dry run that has ended: it has no values", op.name(), i));
   }
+}
+
+// ---- checks of what an op declares: what follows trusts it
+
+[[noreturn]] void refuse(const Op& op, const std::string& declaration) {
+  throw UserError(fmt::format("{}: the op's own {}", op.name(), declaration));
+}
+
+void check_places(const Op& op, const char* function, const char* kind, std::span<const int> places,
+                  std::size_t count) {
+  for (const int place : places)
+    if (place < 0 || static_cast<std::size_t>(place) >= count)
+      refuse(op, fmt::format("{} names {} {} of {}", function, kind, place, count));
+}
+
+void check_inferred(const Op& op, const std::vector<ValueInfo>& made) {
+  if (made.empty()) refuse(op, "infer returned no outputs: it must return one at least");
+  for (const ValueInfo& info : made)
+    for (const std::int64_t extent : info.shape.extents())
+      if (extent < 0)
+        refuse(op, fmt::format("infer returned shape {}, with a negative extent", to_string(info.shape)));
+}
+
+void check_alias(const Op& op, const Alias& alias, const std::vector<Tensor>& inputs,
+                 const std::vector<ValueInfo>& made) {
+  check_places(op, "alias", "input", {&alias.input, 1}, inputs.size());
+  const ValueInfo& base = inputs[static_cast<std::size_t>(alias.input)].info();
+  if (made.size() != 1)
+    refuse(op, fmt::format("alias is for one output, but infer returned {}", made.size()));
+  if (alias.offset > base.bytes() || made[0].bytes() > base.bytes() - alias.offset ||
+      made[0].device != base.device || alias.offset % size_of(made[0].dtype) != 0)
+    refuse(op, fmt::format("alias places {} at byte {} of {}, where it does not fit", to_string(made[0]),
+                           alias.offset, to_string(base)));
+}
+
+Saved checked_saves(const Op& op, Needs needs, std::size_t inputs, std::size_t outputs) {
+  Saved saved = op.saves(needs);
+  check_places(op, "saves", "input", saved.inputs, inputs);
+  check_places(op, "saves", "output", saved.outputs, outputs);
+  return saved;
+}
+
+// Can any output carry a gradient?
+bool is_differentiable(const Op& op, std::size_t outputs) {
+  const std::vector<int> places = op.differentiable();
+  check_places(op, "differentiable", "output", places, outputs);
+  return !places.empty();
 }
 
 // Makes room for `more` elements without the quadratic growth of repeated reserve(size + n).
@@ -48,6 +108,7 @@ std::optional<int> overwritten_input(const Op& op, const std::vector<Tensor>& in
                                      const std::vector<ValueInfo>& made) {
   const std::optional<int> i = op.overwrites();
   if (!i) return {};
+  check_places(op, "overwrites", "input", {&*i, 1}, inputs.size());
   const Tensor& input = inputs[static_cast<std::size_t>(*i)];
   const bool free = sole_owner(input) && !input.impl()->storage->table && input.info() == made[0];
   return free ? i : std::nullopt;
@@ -79,6 +140,7 @@ void run_forward(const Op& op, std::span<const ConstView> in, std::span<const Vi
   const auto bytes = workspace
                          ? std::span<std::byte>(static_cast<std::byte*>(workspace->data), workspace->bytes)
                          : std::span<std::byte>();
+  OpTimer* const op_timer = current_op_timer();
   const auto start = op_timer ? std::chrono::steady_clock::now() : std::chrono::steady_clock::time_point();
   try {
     op.forward(in, out, bytes);
@@ -88,18 +150,23 @@ void run_forward(const Op& op, std::span<const ConstView> in, std::span<const Vi
     throw CaptureError(fmt::format("{} (in {})", error.what(), op.name()));
   }
   if (!op_timer) return;
+  const UserCode running("an op timer");
   op_timer->ran(op, in, out, std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
 }
 
-TimedOps::TimedOps(OpTimer& timer) : previous_(std::exchange(op_timer, &timer)) {}
-TimedOps::~TimedOps() { op_timer = previous_; }
+TimedOps::TimedOps(OpTimer& timer) : entry_(op_timers.begin(&timer)) { some_timer = true; }
+TimedOps::~TimedOps() { entry_->ended = true; }
 
 std::vector<Tensor> record(std::shared_ptr<const Op> op, std::vector<Tensor> inputs) {
+  if (!op) throw UserError("record: the op is null");
   TapeState* const tape = recording_tape();
+  const Busy busy(tape);
   const EngineScope engine(tape);
+  const UserCode running(kOpFunction);
   if (tape) tape->throw_pending_error();
   check_inputs(*op, inputs);
   if (tape) tape->check_known(*op, inputs);
+  if (tape) tape->check_gradients_at_start(inputs);
 
   InlineBuffer<ValueInfo, 4> infos(inputs.size());
   InlineBuffer<bool, 8> needs(inputs.size());
@@ -110,9 +177,11 @@ std::vector<Tensor> record(std::shared_ptr<const Op> op, std::vector<Tensor> inp
     tracked |= needs[i];
   }
   const std::vector<ValueInfo> made = op->infer(infos.span());
-  tracked = tracked && tape && !op->differentiable().empty();
+  check_inferred(*op, made);
+  tracked = tracked && tape && is_differentiable(*op, made.size());
   if (tape) tape->check_plan(*op, made);
   const std::optional<Alias> alias = op->alias(infos.span());
+  if (alias) check_alias(*op, *alias, inputs, made);
   const std::optional<int> overwritten = tape ? std::nullopt : overwritten_input(*op, inputs, made);
 
   std::vector<Tensor> outputs;
@@ -140,7 +209,10 @@ std::vector<Tensor> record(std::shared_ptr<const Op> op, std::vector<Tensor> inp
       out[j] = {outputs[j].impl()->storage->data, &outputs[j].impl()->info};
     run_forward(*op, in.span(), out.span(), infos.span());
   }
-  if (tape) tape->append(std::move(op), inputs, outputs, infos.span(), Needs{needs.span()}, tracked, alias);
+  if (tape) {
+    tape->append(std::move(op), inputs, outputs, infos.span(), Needs{needs.span()}, tracked, alias);
+    tape->check_not_doomed("record");
+  }
   return outputs;
 }
 
@@ -160,6 +232,26 @@ void TapeState::check_plan(const Op& op, std::span<const ValueInfo> outputs) {
   if (expected.shape != outputs[0].shape || expected.attributes != op.attributes()) plan_shapes_match = false;
 }
 
+// The peak of a plan holds for the gradients that were there when it was made; each later one comes on top.
+void TapeState::check_gradients_at_start(std::span<const Tensor> inputs) const {
+  if (!plan || plan->budget == 0) return;
+  std::size_t found = gradients_at_start;
+  for (const Tensor& input : inputs) {
+    const TensorImpl& leaf = *input.impl();
+    const std::size_t more = gradient_at_start(leaf);
+    found += more;
+    if (more == 0 || found <= plan->gradient_bytes) continue;
+    const std::size_t peak = plan->predicted_peak() + (found - plan->gradient_bytes);
+    if (peak > plan->budget)
+      throw UserError(
+          fmt::format("plan: the leaf {}{}{} holds a gradient already, so the step may need {} bytes, over "
+                      "the plan's budget of {}: "
+                      "plan with .gradients = true, or call zero_grad() before the step",
+                      leaf.name ? *leaf.name : std::string(), leaf.name ? " " : "", to_string(leaf.info),
+                      peak, plan->budget));
+  }
+}
+
 void TapeState::check_known(const Op& op, std::span<Tensor> inputs) const {
   for (Tensor& input : inputs) {
     if (input.impl()->leaf || find_value(*input.impl()) >= 0) continue;
@@ -176,8 +268,12 @@ void TapeState::append(std::shared_ptr<const Op> op, std::span<const Tensor> inp
                        std::span<const Tensor> outputs, std::span<const ValueInfo> infos, Needs needs,
                        bool tracked, const std::optional<Alias>& alias) {
   // First everything that can fail, then the change.
-  const Saved saved = tracked ? op->saves(needs) : Saved{};
+  const Saved saved = tracked ? checked_saves(*op, needs, inputs.size(), outputs.size()) : Saved{};
+  const bool permanent = op->keep() == Keep::never_replay;
   const std::size_t saves = saved.inputs.size() + saved.outputs.size();
+  if (places.size() + inputs.size() + outputs.size() + saves > kMostPlaces)
+    throw UserError(fmt::format("{}: the tape is full: it holds {} nodes; end it and open another",
+                                op->name(), nodes.size()));
   make_room(nodes, 1);
   make_room(places, inputs.size() + outputs.size() + saves);
   make_room(values, inputs.size() + outputs.size());
@@ -212,9 +308,9 @@ void TapeState::append(std::shared_ptr<const Op> op, std::span<const Tensor> inp
   ++clock;
   Node& appended = nodes.emplace_back();
   appended.first_place = static_cast<Index>(places.size());
-  appended.inputs = static_cast<std::uint16_t>(inputs.size());
-  appended.outputs = static_cast<std::uint16_t>(outputs.size());
-  appended.saves = static_cast<std::uint16_t>(saves);
+  appended.inputs = static_cast<std::uint32_t>(inputs.size());
+  appended.outputs = static_cast<std::uint32_t>(outputs.size());
+  appended.saves = static_cast<std::uint32_t>(saves);
   appended.tracked = tracked;
   appended.region = innermost;
   for (const Tensor& input : inputs) {
@@ -222,7 +318,6 @@ void TapeState::append(std::shared_ptr<const Op> op, std::span<const Tensor> inp
     places.push_back(v);
     slot(value(v).slot).touched = clock;
   }
-  const bool permanent = op->keep() == Keep::never_replay;
   for (const Tensor& output : outputs) {
     Index s = -1;
     if (alias) {

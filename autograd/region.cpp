@@ -28,15 +28,12 @@ Decision TapeState::decide(Index r, Index n, Index output, const NodeInfo& descr
                          });
     if (found != plan->decisions.end() && found->node == n && found->output == output) return found->decision;
   }
-  return region(r).policy ? (*region(r).policy)(described) : Decision::recompute;
+  if (!region(r).policy) return Decision::recompute;
+  const UserCode running("a policy");
+  return (*region(r).policy)(described);
 }
 
 // ---- while recording
-
-Index TapeState::outermost(Index r) const {
-  while (region(r).parent > 0) r = region(r).parent;
-  return r;
-}
 
 // A mirror region holds the backward of the region it mirrors: what that one made counts as made inside.
 bool TapeState::inside(Index r, Index maker) const {
@@ -50,6 +47,7 @@ Index TapeState::push_region(RegionPolicy policy, Index mirror) {
   Region& opened = regions.emplace_back();
   opened.first = node_count();
   opened.parent = innermost;
+  opened.outermost = innermost == 0 ? r : region(innermost).outermost;
   opened.policy = std::move(policy);
   opened.mirror = mirror;
   innermost = r;
@@ -98,7 +96,7 @@ void TapeState::close_plan_regions(bool all) {
 
 std::vector<Index> TapeState::boundary(Index r, const Walk* walk) {
   std::vector<Index> outside;
-  const std::uint32_t mark = ++epoch;
+  const std::uint32_t mark = next_epoch();
   const auto need = [&](Index s) {
     if (slot(s).mark == mark) return;
     slot(s).mark = mark;
@@ -107,10 +105,6 @@ std::vector<Index> TapeState::boundary(Index r, const Walk* walk) {
   for (const Index s : region(r).kept) slot(s).kept_mark = mark;
   for (const Index s : region(r).parked)
     if (slot(s).host) slot(s).kept_mark = mark;
-  const auto kept = [&](Index n, Index output, const NodeInfo& described, Index s) {
-    return slot(s).permanent || slot(s).kept_mark == mark ||
-           decide(r, n, output, described) != Decision::recompute;
-  };
   for (Index q = r; q > 0; q = region(q).mirror) {
     const Index last = region(q).last < 0 ? node_count() : region(q).last;
     for (Index n = last - 1; n >= region(q).first; --n) {
@@ -119,11 +113,11 @@ std::vector<Index> TapeState::boundary(Index r, const Walk* walk) {
       if (q == r && pending) for_each_saved_slot(n, need);
       // If it must be run again, its inputs are needed; outputs that are kept do not ask for that.
       bool run_again = false;
-      const NodeInfo described = q == r && region(r).policy ? describe(n) : NodeInfo{};
       for (std::size_t j = 0; j < maker.outputs; ++j) {
         const Index s = value(outputs(maker)[j]).slot;
         if (slot(s).maker != n || slot(s).mark != mark) continue;
-        if (q == r ? !kept(n, static_cast<Index>(j), described, s) : !slot(s).permanent) run_again = true;
+        const bool kept = slot(s).permanent || (q == r && slot(s).kept_mark == mark);
+        if (!kept) run_again = true;
       }
       if (!run_again) continue;
       for (const Index v : inputs(maker)) need(value(v).slot);
@@ -182,6 +176,23 @@ void TapeState::open_region(Index r, const Walk& walk) {
   if (walk.create) push_region(nullptr, r);
 }
 
+// Asks the policy of region q once for each node, and adds to `kept` what the policy keeps and nobody handed down.
+void TapeState::add_policy_kept(Index q) {
+  Region& inner = region(q);
+  if (!inner.policy) return;
+  const std::uint32_t mark = next_epoch();
+  for (const Index s : inner.kept) slot(s).kept_mark = mark;
+  for (Index n = inner.first; n < inner.last; ++n) {
+    if (is_view(node(n))) continue;
+    const NodeInfo described = describe(n);
+    for (std::size_t j = 0; j < node(n).outputs; ++j) {
+      const Index s = value(outputs(node(n))[j]).slot;
+      const bool keeps = decide(q, n, static_cast<Index>(j), described) != Decision::recompute;
+      if (keeps && slot(s).kept_mark != mark) inner.kept.push_back(s);
+    }
+  }
+}
+
 // An inner region of an opened one becomes an outermost closed region: its own policy decides now, and what the outer
 // region kept is handed down.
 void TapeState::close_inner_region(Index q, const Walk& walk, std::vector<Index>& targets) {
@@ -197,23 +208,12 @@ void TapeState::close_inner_region(Index q, const Walk& walk, std::vector<Index>
   for (const Index s : outer.parked)
     if (made_inside(s)) inner.parked.push_back(s);
   inner.passed.clear();
+  add_policy_kept(q);
   inner.held = boundary(q, &walk);
-  const std::uint32_t needed = epoch;
-  if (inner.policy)
-    for (Index n = inner.first; n < inner.last; ++n) {
-      if (is_view(node(n))) continue;
-      const NodeInfo described = describe(n);
-      for (std::size_t j = 0; j < node(n).outputs; ++j) {
-        const Index s = value(outputs(node(n))[j]).slot;
-        if (slot(s).mark != needed || decide(q, n, static_cast<Index>(j), described) == Decision::recompute)
-          continue;
-        if (slot(s).kept_mark != needed) inner.kept.push_back(s);
-      }
-    }
+  std::erase_if(inner.kept, [&](Index s) { return slot(s).mark != epoch; });
   std::sort(inner.kept.begin(), inner.kept.end(),
             [&](Index a, Index b) { return slot(a).maker < slot(b).maker; });
-  for (const Index s : inner.kept)
-    if (slot(s).mark == needed) inner.held.push_back(s);
+  inner.held.insert(inner.held.end(), inner.kept.begin(), inner.kept.end());
   inner.holding = false;
   hold_region(q);
   for (const Index s : inner.held) targets.push_back(s);

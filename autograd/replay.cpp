@@ -39,9 +39,12 @@ void TapeState::replay_node(Index n) {
     made[j] = allocate(slot(written.slot).bytes, written.info.device, memory::Tag::replay);
     out[j] = {made[j]->data, &written.info};
   }
-  run_forward(*replayed.op, in.span(), out.span(), infos.span());
+  {
+    const UserCode running(kOpFunction);
+    run_forward(*replayed.op, in.span(), out.span(), infos.span());
+    replayed_flops += replayed.op->flops(infos.span());
+  }
   ++replays;
-  replayed_flops += replayed.op->flops(infos.span());
   for (std::size_t j = 0; j < replayed.outputs; ++j) {
     const Index s = value(outputs(replayed)[j]).slot;
     if (slot(s).current) continue;
@@ -82,7 +85,7 @@ class Pins {
 void TapeState::materialize(std::span<const Index> targets) {
   if (std::all_of(targets.begin(), targets.end(), [this](Index s) { return slot(s).current != nullptr; }))
     return;
-  const std::uint32_t mark = ++epoch;
+  const std::uint32_t mark = next_epoch();
   Pins pins(*this);
   for (const Index s : targets) pins.add(s);
 

@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "reprise/autograd/tape_state.h"
+#include "reprise/core/dry_run.h"
 #include "reprise/core/error.h"
 #include "reprise/core/thread_local.h"
 
@@ -20,47 +21,33 @@ struct Recycled {
   std::vector<Slot> slots;
 };
 
-REPRISE_HOT_THREAD_LOCAL TapeState* recording = nullptr;
-REPRISE_HOT_THREAD_LOCAL bool paused = false;
-thread_local std::vector<std::pair<const TapeState*, std::uint64_t>> live_tapes;
 thread_local Recycled recycled;
-std::atomic<std::uint64_t> next_tape_id{1};
 
-// Serials of one thread never repeat, and never meet another thread's.
+// Serials never repeat: a thread takes them in blocks.
 std::uint64_t next_serial() {
-  static std::atomic<std::uint64_t> threads{1};
+  constexpr std::uint64_t kBlock = std::uint64_t{1} << 20;
+  static std::atomic<std::uint64_t> blocks{0};
   REPRISE_HOT_THREAD_LOCAL std::uint64_t serial = 0;
-  if (serial == 0) serial = threads.fetch_add(1) << 40U;
+  if (serial % kBlock == 0) serial = blocks.fetch_add(1, std::memory_order_relaxed) * kBlock;
   return ++serial;
 }
 
 }  // namespace
 
-TapeState* recording_tape() { return paused ? nullptr : recording; }
-void set_recording_tape(TapeState* tape) { recording = tape; }
-TapeState* recording_tape_even_if_paused() { return recording; }
-bool recording_paused() { return paused; }
-void set_recording_paused(bool paused_now) { paused = paused_now; }
-bool tape_alive(const TapeState* tape, std::uint64_t id) {
-  return std::find(live_tapes.begin(), live_tapes.end(), std::pair{tape, id}) != live_tapes.end();
-}
-
 TapeState::TapeState(TapeOptions options)
     : plan(options.plan ? std::make_shared<const Plan>(*std::move(options.plan)) : nullptr),
-      id(next_tape_id++),
-      thread(std::this_thread::get_id()) {
+      dry_run(current_dry_run()),
+      owner(&this_thread()) {
+  if (plan) plan->validate();
   nodes.swap(recycled.nodes);
   places.swap(recycled.places);
   values.swap(recycled.values);
   slots.swap(recycled.slots);
   regions.emplace_back();
-  live_tapes.emplace_back(this, id);
 }
 
 TapeState::~TapeState() {
-  if (recording == this) recording = nullptr;
-  std::erase(live_tapes, std::pair<const TapeState*, std::uint64_t>{this, id});
-  observer = nullptr;
+  end();
   for (Slot& s : slots)
     if (s.current && s.current->table == this) s.current->table = nullptr;
   nodes.clear();
@@ -71,6 +58,13 @@ TapeState::~TapeState() {
   places.swap(recycled.places);
   values.swap(recycled.values);
   slots.swap(recycled.slots);
+}
+
+std::uint32_t TapeState::next_epoch() {
+  if (++epoch != 0) return epoch;
+  for (Slot& s : slots) s.mark = s.kept_mark = 0;
+  for (Node& n : nodes) n.mark = 0;
+  return epoch = 1;
 }
 
 bool TapeState::is_view(const Node& n) const {
@@ -91,9 +85,18 @@ Index TapeState::find_leaf(const TensorImpl& impl) const {
   return found == leaf_values.end() ? -1 : found->second;
 }
 
+std::size_t TapeState::gradient_at_start(const TensorImpl& impl) const {
+  if (!plan || walking || !impl.requires_grad || !impl.leaf || find_value(impl) >= 0 || find_leaf(impl) >= 0)
+    return 0;
+  const Ref<TensorImpl> gradient = gradient_of(impl);
+  return gradient ? gradient->info.bytes() : 0;
+}
+
 Index TapeState::value_of(const Tensor& tensor) {
   TensorImpl& impl = *tensor.impl();
   if (const Index known = find_value(impl); known >= 0) return known;
+  gradients_at_start += gradient_at_start(impl);
+  if (plan && gradients_at_start > plan->gradient_bytes) plan_shapes_match = false;
   if (const Index leaf = impl.requires_grad ? find_leaf(impl) : -1;
       leaf >= 0 && slot(value(leaf).slot).version == impl.storage->version) {
     impl.value = leaf;  // another tape has read it since
@@ -161,6 +164,7 @@ Tensor TapeState::handle(Index v) {
 
 void TapeState::forget(std::int32_t s) noexcept {
   slot(s).current = nullptr;
+  if (moved) moved->push_back(s);
   notify(Event::drop, slot(s).maker);
 }
 
@@ -170,6 +174,7 @@ void TapeState::bind(Index s, const Ref<Storage>& storage) {
   slot(s).touched = ++clock;
   storage->table = this;
   storage->slot = s;
+  if (moved) moved->push_back(s);
 }
 
 void TapeState::settle(Index s) {
@@ -232,34 +237,36 @@ void TapeState::check_version(Index n, Index s, const char* what) const {
       what, node(n).op->name(), n, name));
 }
 
-void TapeState::throw_pending_error() {
-  if (!pending_error.empty()) throw UserError(std::exchange(pending_error, {}));
-}
-
-void TapeState::check_thread(const char* what) const {
-  if (thread != std::this_thread::get_id())
-    throw UserError(
-        fmt::format("{}: this tape was opened on another thread; a tape is used by one thread", what));
-}
-
 // ---- the public class
 
 Tape::Tape(TapeOptions options) {
   const bool start = options.start;
-  if (start && recording)
+  if (start && recording_tape_even_if_paused())
     throw UserError(
         "a tape is already recording on this thread: end it first, or open this one with start = false");
   state_ = std::make_unique<TapeState>(std::move(options));
-  if (start) recording = state_.get();
+  if (!start) return;
+  state_->owner->ended_elsewhere = false;
+  state_->owner->tape = state_.get();
 }
-Tape::~Tape() = default;
 
-Tape::Recording::Recording(Tape& tape) {
-  tape.state().check_thread("recording");
-  if (recording) throw UserError("a tape is already recording on this thread: end its recording first");
-  recording = &tape.state();
+Tape::~Tape() {
+  state_->end();
+  if (state_->busy == 0) return;
+  state_->doomed = true;  // deleted by the engine, which is at work on it below us
+  static_cast<void>(state_.release());
 }
-Tape::Recording::~Recording() { recording = nullptr; }
+
+Tape::Recording::Recording(Tape& tape) : tape_(&tape.state()), life_(tape.state().life) {
+  tape_->check_usable("recording");
+  if (recording_tape_even_if_paused())
+    throw UserError("a tape is already recording on this thread: end its recording first");
+  tape_->owner->ended_elsewhere = false;
+  tape_->owner->tape = tape_;
+}
+Tape::Recording::~Recording() {
+  if (!life_->ended) stop_recording(*tape_);
+}
 
 void Tape::backward(const Tensor& loss, BackwardOptions options) {
   state_->walk(loss, {}, true,
@@ -273,7 +280,12 @@ std::vector<Tensor> Tape::gradients(const Tensor& loss, std::span<const Tensor> 
                        options.allow_unused, Commit::at_end});
 }
 
-void Tape::set_observer(Observer* observer) { state_->observer = observer; }
+void Tape::add_observer(Observer& observer) { state_->add_observer(observer); }
+void Tape::remove_observer(Observer& observer) { state_->remove_observer(observer); }
+void Tape::set_observer(Observer* observer) {
+  state_->clear_observers();
+  if (observer) state_->add_observer(*observer);
+}
 std::int64_t Tape::nodes() const { return state_->node_count(); }
 std::int64_t Tape::replays() const { return state_->replays; }
 double Tape::replayed_flops() const { return state_->replayed_flops; }

@@ -27,6 +27,7 @@
 namespace reprise {
 
 class TapeState;
+struct TapeLife;
 
 struct TapeOptions {
   std::optional<Plan> plan = {};  // in force it wins over regions in code
@@ -54,16 +55,20 @@ struct BackwardOptions {
 
 enum class Event { forward, replay, backward, drop, offload, fetch, leaf_gradient };
 
+// Hears the events of a tape. Ops that an observer runs are not recorded. An observer must not throw. If one does, the
+// tape goes on, and its next record or backward throws a UserError with the message.
 struct Observer {
   virtual ~Observer() = default;
   // For leaf_gradient: the leaf and its complete gradient of this walk, not committed yet, after the leaf's last use.
-  // Otherwise null. drop, offload and fetch name the node that made the value. Must not throw or record.
+  // Otherwise null. drop, offload and fetch name the node that made the value.
   virtual void on(Event event, NodeId node, const Tensor* leaf, const Tensor* gradient) = 0;
 };
 
+// A tape is used by the thread that opened it (UserError elsewhere). A tape that is destroyed while it records on
+// another thread stops recording there, and the next op of that thread is a UserError.
 class [[nodiscard]] Tape {
  public:
-  // UserError when another tape is recording on this thread.
+  // UserError when another tape is recording on this thread, and for a plan that is not well-formed.
   [[nodiscard]] explicit Tape(TapeOptions options = {});
   ~Tape();
   Tape(const Tape&) = delete;
@@ -76,6 +81,10 @@ class [[nodiscard]] Tape {
     ~Recording();
     Recording(const Recording&) = delete;
     Recording& operator=(const Recording&) = delete;
+
+   private:
+    TapeState* tape_;
+    std::shared_ptr<const TapeLife> life_;  // the tape may end first
   };
 
   // Adds d loss / d leaf to `.grad` of every leaf that requires a gradient. A node's backward runs once unless
@@ -94,8 +103,11 @@ class [[nodiscard]] Tape {
   std::vector<Tensor> gradients(const Tensor& loss, std::span<const Tensor> inputs,
                                 GradientOptions options = {});
 
-  // It must outlive this tape's handles, for their deaths are events; nullptr removes it.
-  void set_observer(Observer* observer);
+  // Observers hear events in the order in which they were added. Each must outlive this tape's handles, because the
+  // death of a handle is an event, or be removed before.
+  void add_observer(Observer& observer);     // again: no effect
+  void remove_observer(Observer& observer);  // not there: no effect
+  void set_observer(Observer* observer);     // in place of all others; nullptr removes all
   // Nodes and values so far; the events of a whole step come from checkpoint::trace.
   Trace trace() const;
   // A table of nodes: op, shapes, bytes, residency, region.
@@ -106,7 +118,9 @@ class [[nodiscard]] Tape {
   std::int64_t nodes() const;
   std::int64_t replays() const;  // nodes run again so far
   double replayed_flops() const;
-  // Does the step still have the shapes of the plan in force? False voids the predicted peak.
+  // False if the step so far has other shapes than the plan in force, or more gradients in the leaves at its start. That
+  // voids the predicted peak. Gradients that would take the peak over the plan's budget are a UserError when their leaf is
+  // read.
   bool plan_shapes_match() const;
 
   TapeState& state() { return *state_; }

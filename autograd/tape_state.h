@@ -8,13 +8,13 @@
 //   pins       how many steps of a replay or a backward are using them right now
 // Resident means that bytes are there, whoever owns them; holds say who wants them. Taking bytes away leaves the holds
 // in place, so that a replay restores and keeps them: plans, eviction and recovery from failure share one path.
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <memory>
 #include <span>
 #include <string>
-#include <thread>
 #include <unordered_map>
 #include <utility>
 #include <vector>
@@ -64,7 +64,7 @@ struct Value {
 struct Node {
   std::shared_ptr<const Op> op;
   Index first_place = 0;
-  std::uint16_t inputs = 0, outputs = 0, saves = 0;  // saved places follow the places themselves
+  std::uint32_t inputs = 0, outputs = 0, saves = 0;  // saved places follow the places themselves
   bool tracked = false;
   bool holding = false;  // its saves carry a hold for it
   bool spent = false;    // its backward has run and was not retained
@@ -76,7 +76,8 @@ struct Region {
   Index first = 0;
   Index last = -1;  // -1: still recording
   Index parent = -1;
-  Index mirror = -1;  // the region whose backward, with create_graph, this one holds
+  Index outermost = 0;  // the region without a parent but the root that contains it, or itself
+  Index mirror = -1;    // the region whose backward, with create_graph, this one holds
   Index plan_last = -1;
   bool eager = false;
   bool holding = false;       // `held` carries holds
@@ -113,9 +114,44 @@ struct WalkRequest {
 struct TapeListener {
   virtual ~TapeListener() = default;
   virtual void node(Index node) = 0;
-  virtual void backward(const Tensor& loss, std::span<const Tensor> wanted, bool accumulate,
+  // Once it is known that the walk can begin. `wanted` are values; -1: the tape has never met that leaf.
+  virtual void backward(const Tensor& loss, std::span<const Index> wanted, bool accumulate,
                         const WalkRequest& request) = 0;
   virtual void backward_done(std::span<const Tensor> results) = 0;
+};
+
+// Outlives its tape, for those who must ask whether the tape is still there.
+struct TapeLife {
+  std::atomic<bool> ended{false};
+};
+
+// The recording tape of a thread. Objects whose ends may come on another thread (Tape, Tape::Recording, NoGrad) refer to it.
+struct ThreadRecording {
+  std::atomic<std::int32_t> references{0};
+  std::atomic<TapeState*> tape{nullptr};  // null: none
+  std::atomic<std::int32_t> paused{0};    // NoGrads that live
+  std::atomic<bool> ended_elsewhere{
+      false};  // `tape` ended on another thread or in an observer, and no op has said so yet
+  const char* user_code = nullptr;  // user code that must run no op, while it runs
+  static void destroy(ThreadRecording* thread) noexcept { delete thread; }
+};
+ThreadRecording& this_thread();
+
+inline constexpr const char* kOpFunction =
+    "a function of an op (infer, forward, saves or another but backward)";
+
+// While one lives, user code of this kind runs on this thread, called by the engine: an op there is a UserError.
+class UserCode {
+ public:
+  explicit UserCode(const char* kind)
+      : thread_(this_thread()), previous_(std::exchange(thread_.user_code, kind)) {}
+  ~UserCode() { thread_.user_code = previous_; }
+  UserCode(const UserCode&) = delete;
+  UserCode& operator=(const UserCode&) = delete;
+
+ private:
+  ThreadRecording& thread_;
+  const char* previous_;
 };
 
 class TapeState final : public SlotTable {
@@ -138,14 +174,21 @@ class TapeState final : public SlotTable {
   std::size_t next_plan_region = 0;
   bool plan_fits = false;  // known to have been made for this very step: its nodes are not compared
   bool plan_shapes_match = true;
+  std::size_t gradients_at_start = 0;  // under a plan: bytes in .grad of the leaves met so far
 
-  Observer* observer = nullptr;
+  std::vector<Observer*> observers;  // null: removed while observers were being told
+  int telling = 0;                   // > 0 while observers are being told
   TapeListener* listener = nullptr;
+  std::vector<Index>* moved =
+      nullptr;  // online eviction's: gets each slot whose bytes come or go; null: nobody asks
   std::int64_t replays = 0;
   double replayed_flops = 0;
-  std::uint64_t id = 0;
-  std::thread::id thread;
-  std::string pending_error;  // what a Region's destructor could not throw
+  std::uint64_t dry_run = 0;  // the dry run that it was opened in; 0: none
+  Ref<ThreadRecording> owner;
+  std::shared_ptr<TapeLife> life = std::make_shared<TapeLife>();
+  std::string pending_error;  // what a Region's destructor or an observer could not throw
+  int busy = 0;               // > 0 while the engine works on this tape: its end then waits
+  bool doomed = false;        // its Tape has ended meanwhile
   bool walking = false;
   bool ignore_regions = false;  // regions in code have no effect, as under a plan
   int inside_engine = 0;        // > 0 while the engine, not user code, allocates; kept for a listener only
@@ -184,6 +227,8 @@ class TapeState final : public SlotTable {
   Index find_leaf(const TensorImpl& impl) const;
   // The same, entering a leaf or data that the tape has not met. UserError for a value of another tape.
   Index value_of(const Tensor& tensor);
+  // Under a plan, for a leaf that the tape meets now: the bytes in its .grad.
+  std::size_t gradient_at_start(const TensorImpl& impl) const;
   Index make_value(const Tensor& output, Index maker, Index s, bool tracked);
   Tensor handle(Index v);
   void forget(std::int32_t slot) noexcept override;
@@ -198,11 +243,25 @@ class TapeState final : public SlotTable {
   bool evictable(Index s) const;
   void evict(Index s);
   void check_version(Index n, Index s, const char* what) const;
-  void notify(Event event, Index n, const Tensor* leaf = nullptr, const Tensor* gradient = nullptr) {
-    if (observer) observer->on(event, NodeId{n}, leaf, gradient);
+  // A new mark for a search. When the numbers have run out, all old marks are wiped.
+  std::uint32_t next_epoch();
+
+  // ---- the tape's life and its observers (tape_life.cpp)
+  bool observed() const { return !observers.empty(); }
+  void notify(Event event, Index n, const Tensor* leaf = nullptr, const Tensor* gradient = nullptr) noexcept {
+    if (observed()) tell(event, n, leaf, gradient);
   }
-  void check_thread(const char* what) const;
+  void tell(Event event, Index n, const Tensor* leaf, const Tensor* gradient) noexcept;
+  void add_observer(Observer& observer);
+  void remove_observer(Observer& observer);
+  void clear_observers() noexcept;
+  // UserError unless this thread opened the tape, in the dry run that is active now, and the tape still lives.
+  void check_usable(const char* what) const;
   void throw_pending_error();
+  // UserError where user code has ended the tape while the engine was working on it.
+  void check_not_doomed(const char* what) const;
+  // No thread records on it from here on.
+  void end() noexcept;
 
   // ---- recording (record.cpp)
   void check_plan(const Op& op, std::span<const ValueInfo> outputs);
@@ -210,13 +269,14 @@ class TapeState final : public SlotTable {
   void close_plan_regions(bool all = false);
   // UserError for a tracked value of another tape; an op without any gradient (detach) reads it as data.
   void check_known(const Op& op, std::span<Tensor> inputs) const;
+  void check_gradients_at_start(std::span<const Tensor> inputs) const;
   void append(std::shared_ptr<const Op> op, std::span<const Tensor> inputs, std::span<const Tensor> outputs,
               std::span<const ValueInfo> infos, Needs needs, bool tracked, const std::optional<Alias>& alias);
 
   // ---- regions (region.cpp)
   Index push_region(RegionPolicy policy, Index mirror = -1);
   void pop_region();
-  Index outermost(Index r) const;
+  Index outermost(Index r) const { return region(r).outermost; }
   bool inside(Index r, Index maker) const;
   // What the policy of region r, or the plan in force, says about an output of node n.
   Decision decide(Index r, Index n, Index output, const NodeInfo& described) const;
@@ -228,6 +288,7 @@ class TapeState final : public SlotTable {
   void hold_region(Index r);
   void release_region(Index r);
   void open_region(Index r, const Walk& walk);
+  void add_policy_kept(Index q);
   void close_inner_region(Index q, const Walk& walk, std::vector<Index>& targets);
   void close_region(Index r, const Walk& walk);
   bool may_release(Index r, const Walk& walk) const;
@@ -258,13 +319,27 @@ void run_forward(const Op& op, std::span<const ConstView> in, std::span<const Vi
 // Nodes and values so far, and the nodes as events.
 Trace trace_of(const TapeState& tape);
 
-// The tape that ops on this thread are appended to; null: none, or under NoGrad.
+// The tape that ops on this thread are appended to; null: none, under NoGrad, or a tape from outside this dry run.
+// UserError inside user code that must run no op, and once for a tape that can record no more.
 TapeState* recording_tape();
 TapeState* recording_tape_even_if_paused();
-void set_recording_tape(TapeState* tape);
-bool recording_paused();
-void set_recording_paused(bool paused_now);
-// Is this tape still there? (A Region may outlive it.)
-bool tape_alive(const TapeState* tape, std::uint64_t id);
+// Its thread stops recording on it, if it does.
+void stop_recording(TapeState& tape) noexcept;
+
+// While one lives, a tape's end waits: the engine is at work on it. Null: no tape.
+class Busy {
+ public:
+  explicit Busy(TapeState* tape) : tape_(tape) {
+    if (tape_) ++tape_->busy;
+  }
+  ~Busy() {
+    if (tape_ && --tape_->busy == 0 && tape_->doomed) delete tape_;
+  }
+  Busy(const Busy&) = delete;
+  Busy& operator=(const Busy&) = delete;
+
+ private:
+  TapeState* tape_;
+};
 
 }  // namespace reprise

@@ -1,5 +1,7 @@
 #include "reprise/checkpoint/forward_pass.h"
 
+#include <utility>
+
 namespace reprise::checkpoint {
 
 std::int32_t forward_nodes(const Trace& trace) {
@@ -9,6 +11,18 @@ std::int32_t forward_nodes(const Trace& trace) {
     if (event.kind == TraceEvent::Kind::node) nodes = event.index + 1;
   }
   return nodes;
+}
+
+std::vector<Pass> forward_passes(const Trace& trace) {
+  std::vector<Pass> passes;
+  bool inside = false;
+  for (const TraceEvent& event : trace.events) {
+    if (event.kind == TraceEvent::Kind::backward) inside = false;
+    if (event.kind != TraceEvent::Kind::node) continue;
+    if (!std::exchange(inside, true)) passes.push_back({event.index, event.index});
+    passes.back().last = event.index + 1;
+  }
+  return passes;
 }
 
 std::size_t bytes_before_first_node(const Trace& trace) {
@@ -22,13 +36,14 @@ std::size_t bytes_before_first_node(const Trace& trace) {
   return bytes;
 }
 
-std::vector<Crossing> crossings(const Trace& trace) {
+std::vector<Crossing> crossings(const Trace& trace) { return crossings(trace, forward_nodes(trace)); }
+
+std::vector<Crossing> crossings(const Trace& trace, std::int32_t nodes) {
   struct Life {
     std::int32_t made = -1, last_read = -1;
     std::size_t bytes = 0;
     bool tracked = false, saved = false;
   };
-  const std::int32_t nodes = forward_nodes(trace);
   std::vector<Life> lives;
   const auto life = [&](std::int32_t v) -> Life& {
     const auto storage = static_cast<std::size_t>(trace.values[static_cast<std::size_t>(v)].storage);

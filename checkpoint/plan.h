@@ -16,12 +16,20 @@ struct PlanOptions;
 using Planner = std::function<Plan(const Trace&, const PlanOptions&)>;
 
 struct PlanOptions {
-  std::size_t budget =
-      0;  // highest live bytes on the step's device, everything counted but the tag data; 0: none
+  // Highest live bytes on the step's device, everything counted but the tag data; 0: none.
+  std::size_t budget = 0;
+  // The same limit, but above what lives when the step begins: the bytes that the step itself may add. Instead of `budget`
+  // (UserError with both); 0: none.
+  std::size_t activations = 0;
+  // Plan for a step that begins with a gradient in every leaf, as the later steps of an accumulation do. Without it the
+  // gradients are as they are when the plan is made.
+  bool gradients = false;
   Planner planner = {};  // default: auto_planner (planners.h)
 };
 
-// UserError when the plan needs more than the budget: says how much.
+// UserError when the plan needs more than the budget: says how much. A step with several backwards has a forward pass
+// before each. sqrt_planner, and so the default, cuts all of them; the other planners cut the first one only. Regions in
+// code and OnlineEviction serve such steps too.
 Plan plan(const Trace& trace, PlanOptions options = {});
 Plan plan(const Step& step, PlanOptions options = {});
 

@@ -15,7 +15,8 @@ namespace reprise::checkpoint {
 
 // Balanced segments, each a region but the last (Chen et al., "Training Deep Nets with Sublinear Memory Cost", 2016).
 // Segments end where few bytes cross. Memory O(sqrt(n)), at most one more forward pass. Without a budget: round(sqrt(n))
-// segments of the forward pass's n nodes.
+// segments of the forward pass's n nodes. In a step with several forward passes each is cut, into segments about as long.
+// The other planners cut the first pass only.
 Plan sqrt_planner(const Trace& trace, const PlanOptions& options);
 
 // Segments of segments (the same paper, section 4.3): each passage is cut into k parts, all but the last are regions, and

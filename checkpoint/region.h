@@ -1,8 +1,9 @@
 #pragma once
 // A region: a passage of the tape whose interior drops its buffers after forward and is replayed for backward. Its
 // boundary (what was made outside and pending backwards need) stays; what is used outside stays as long as it is used.
-// Regions nest. Without a recording tape, and where a plan is in force, they do nothing.
+// Regions nest. Without a recording tape, inside an op's backward, and if a plan is in force, they do nothing.
 #include <cstdint>
+#include <memory>
 #include <type_traits>
 #include <utility>
 
@@ -27,7 +28,7 @@ class [[nodiscard]] Region {
   bool open() const;
 
   TapeState* tape_ = nullptr;
-  std::uint64_t tape_id_ = 0;
+  std::shared_ptr<const TapeLife> life_;  // the tape may end first
   std::int32_t region_ = 0;
 };
 

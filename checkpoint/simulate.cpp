@@ -126,6 +126,13 @@ class Driver {
     return made;
   }
 
+  // A leaf that the step reads nowhere and asks a gradient for.
+  static Tensor unused_leaf(Device device) {
+    const Tensor leaf = Tensor::empty({0}, {.device = device});  // no bytes: the real one was there before
+    leaf.impl()->requires_grad = true;
+    return leaf;
+  }
+
   // The handle that user code held for a value.
   const Tensor& read(Index v) {
     if (handle(v).defined()) return handle(v);
@@ -176,13 +183,13 @@ class Driver {
       return;
     }
     std::vector<Tensor> wanted;
-    for (const Index v : call.wanted) wanted.push_back(read(v));
+    for (const Index v : call.wanted) wanted.push_back(v >= 0 ? read(v) : unused_leaf(trace_.device));
     std::vector<Tensor> results = tape.gradients(loss, wanted,
                                                  {.seed = std::move(seed),
                                                   .retain_graph = call.retain_graph,
                                                   .create_graph = call.create_graph,
                                                   .allow_unused = call.allow_unused});
-    for (std::size_t k = 0; k < results.size(); ++k)
+    for (std::size_t k = 0; k < std::min(results.size(), call.results.size()); ++k)
       if (call.results[k] >= 0) handle(call.results[k]) = std::move(results[k]);
   }
 

@@ -104,10 +104,11 @@ class Recorder final : public TapeListener, public LifetimeListener {
     if (value.leaf) had_gradient_.try_emplace(v, static_cast<bool>(gradient_of(*value.leaf)));
   }
 
-  void backward(const Tensor& loss, std::span<const Tensor> wanted, bool accumulate,
+  void backward(const Tensor& loss, std::span<const Index> wanted, bool accumulate,
                 const WalkRequest& request) override {
     TraceBackward& call = backwards_.emplace_back();
     call.loss = tape_.find_value(*loss.impl());
+    enter(call.loss);
     if (request.seed.defined()) {
       const Storage* storage = request.seed.impl()->storage.get();
       const bool dies_in_walk = request.seed.impl().unique() && request.seed.impl()->storage.unique();
@@ -120,7 +121,7 @@ class Recorder final : public TapeListener, public LifetimeListener {
         buffer_of_.erase(found);
       }
     }
-    for (const Tensor& input : wanted) call.wanted.push_back(tape_.find_value(*input.impl()));
+    call.wanted.assign(wanted.begin(), wanted.end());
     call.accumulate = accumulate;
     call.retain_graph = request.retain_graph;
     call.create_graph = request.create_graph;

@@ -1,5 +1,7 @@
 #include "reprise/core/dry_run.h"
 
+#include <fmt/format.h>
+
 #include <atomic>
 #include <unordered_map>
 #include <utility>
@@ -14,20 +16,50 @@
 
 namespace reprise {
 
-namespace {
-
-// What a thread's dry run sees in place of the real things.
+// The view of the world that a thread's dry run has in place of the real one.
 struct DryState {
   std::uint64_t number;
-  memory::Meters meters;  // starts as a copy
-  RandomAddress random;   // to go back to
+  memory::Meters meters;           // starts as a copy
+  RandomAddress random;            // to go back to
+  std::atomic<bool> ended{false};  // its DryRun ended on another thread
+  // Leaves from before whose requires_grad was set in it: the flag and the tag to go back to.
+  struct Flag {
+    bool requires_grad;
+    memory::Tag tag;
+  };
+  std::unordered_map<TensorImpl*, Flag> flags;
   // Gradients of leaves that were read or written in it. A read puts a stand-in here: dry, but as large and counted as
   // the real one, so that letting go of it counts too.
   std::unordered_map<const TensorImpl*, Ref<TensorImpl>> gradients;
+  DryState() : number(++last_number), meters(memory::real_meters()), random(random_state()) {}
+
+ private:
+  static inline std::atomic<std::uint64_t> last_number{0};
 };
 
+namespace {
+
+// A plain pointer, which every allocation reads; `owned` keeps what it points at.
 REPRISE_HOT_THREAD_LOCAL DryState* state = nullptr;
-std::atomic<std::uint64_t> last_number{0};
+thread_local std::shared_ptr<DryState> owned;
+
+void leave() noexcept {
+  // Taken out first: a handle that dies looks itself up here.
+  std::exchange(state->gradients, {}).clear();
+  set_random_state(state->random);
+  const std::shared_ptr<DryState> last = std::move(owned);
+  state = nullptr;
+  for (const auto& [leaf, before] : last->flags) {
+    leaf->requires_grad = before.requires_grad;
+    retag(*leaf->storage, before.tag);
+  }
+}
+
+// This thread's dry run, unless its DryRun has ended elsewhere.
+DryState* active() noexcept {
+  if (state && state->ended.load(std::memory_order_acquire)) leave();
+  return state;
+}
 
 Ref<TensorImpl> stand_in(const Ref<TensorImpl>& real) {
   // If someone else holds the real buffer too, it outlives this gradient and stays in the count.
@@ -47,26 +79,34 @@ Ref<TensorImpl> stand_in(const Ref<TensorImpl>& real) {
 }  // namespace
 
 DryRun::DryRun() {
-  if (state) throw UserError("a dry run is active on this thread already: dry runs do not nest");
-  state = new DryState{++last_number, memory::real_meters(), random_state(), {}};
-  memory::set_dry_meters(&state->meters);
+  if (active()) throw UserError("a dry run is active on this thread already: dry runs do not nest");
+  owned = state_ = std::make_shared<DryState>();
+  state = state_.get();
 }
 
 DryRun::~DryRun() {
-  // Taken out first: a handle that dies looks itself up here.
-  std::exchange(state->gradients, {}).clear();
-  set_random_state(state->random);
-  memory::set_dry_meters(nullptr);
-  delete state;
-  state = nullptr;
+  if (state == state_.get())
+    leave();
+  else
+    state_->ended.store(true, std::memory_order_release);
 }
 
-bool is_dry_run() { return state != nullptr; }
+bool is_dry_run() { return active() != nullptr; }
 
-std::uint64_t current_dry_run() { return state ? state->number : 0; }
+std::uint64_t current_dry_run() { return active() ? state->number : 0; }
+
+memory::Meters* memory::dry_meters() { return active() ? &state->meters : nullptr; }
+
+void refuse_ended_dry_run(std::string_view call, std::string_view what, const Tensor& tensor) {
+  if (!tensor.defined()) return;
+  const Storage& storage = *tensor.impl()->storage;
+  if (storage.dry && storage.dry_run != current_dry_run())
+    throw UserError(fmt::format("{}: {} {} was made in a dry run that has ended: it has no values", call,
+                                what, to_string(tensor.info())));
+}
 
 Ref<TensorImpl> gradient_of(const TensorImpl& leaf) {
-  if (!state) return leaf.grad;
+  if (!active()) return leaf.grad;
   const auto found = state->gradients.find(&leaf);
   if (found != state->gradients.end()) return found->second;
   if (!leaf.grad || leaf.grad->storage->dry) return leaf.grad;
@@ -74,7 +114,7 @@ Ref<TensorImpl> gradient_of(const TensorImpl& leaf) {
 }
 
 void set_gradient(TensorImpl& leaf, Ref<TensorImpl> gradient) {
-  if (!state) {
+  if (!active()) {
     if (gradient) note_gradient(leaf);
     leaf.grad = std::move(gradient);
     return;
@@ -83,8 +123,15 @@ void set_gradient(TensorImpl& leaf, Ref<TensorImpl> gradient) {
   state->gradients[&leaf] = std::move(gradient);
 }
 
-void forget_in_dry_run(const TensorImpl& leaf) noexcept {
-  if (state && !state->gradients.empty()) state->gradients.extract(&leaf);
+void note_requires_grad(TensorImpl& leaf) {
+  if (active() && !leaf.storage->dry)
+    state->flags.try_emplace(&leaf, DryState::Flag{leaf.requires_grad, leaf.storage->tag});
+}
+
+void forget_in_dry_run(TensorImpl& leaf) noexcept {
+  if (!state) return;
+  if (!state->gradients.empty()) state->gradients.extract(&leaf);
+  if (!state->flags.empty()) state->flags.erase(&leaf);
 }
 
 }  // namespace reprise

@@ -8,13 +8,10 @@
 #include <utility>
 
 #include "reprise/core/error.h"
-#include "reprise/core/thread_local.h"
 
 namespace reprise::memory {
 
 namespace {
-
-REPRISE_HOT_THREAD_LOCAL Meters* dry = nullptr;
 
 std::size_t index(Tag tag) { return static_cast<std::size_t>(tag); }
 
@@ -144,9 +141,5 @@ Meters& real_meters() {
   static Meters* meters = new Meters;  // never destroyed: static tensors may outlive it otherwise
   return *meters;
 }
-
-Meters* dry_meters() { return dry; }
-
-void set_dry_meters(Meters* meters) { dry = meters; }
 
 }  // namespace reprise::memory

@@ -62,9 +62,8 @@ struct Meters {
 
 Meters& real_meters();
 
-// The meters of this thread's dry run; null outside one.
+// The meters of this thread's dry run (core/dry_run.cpp); null outside one.
 Meters* dry_meters();
-void set_dry_meters(Meters* meters);
 
 // For allocate: counts down fail_after; throws the injected OutOfMemory.
 void count_allocation(std::size_t bytes, Device device);

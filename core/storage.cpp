@@ -1,11 +1,17 @@
 #include "reprise/core/storage.h"
 
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <string>
+
 #include "reprise/core/dry_overlay.h"
 #include "reprise/core/dry_run.h"
 #include "reprise/core/error.h"
 #include "reprise/core/lifetime.h"
 #include "reprise/core/meter.h"
 #include "reprise/core/object_pool.h"
+#include "reprise/core/thread_budget.h"
 
 namespace reprise {
 
@@ -18,13 +24,28 @@ Ref<Storage> make_storage(Device device, memory::Tag tag) {
   return storage;
 }
 
+// How many bytes too many these would be: for the process's limit, and for this thread's budget.
+std::size_t bytes_missing(const memory::Meter& meter, std::size_t bytes, Device device, memory::Tag tag) {
+  const std::size_t missing = meter.missing(bytes);
+  const memory::ThreadBudget* budget = memory::thread_budget();
+  if (!budget || budget->device() != device || tag == memory::Tag::data) return missing;
+  return std::max(missing, budget->missing(bytes));
+}
+
+std::string over_budget(std::size_t bytes) {
+  const memory::ThreadBudget* budget = memory::thread_budget();
+  if (!budget || budget->missing(bytes) == 0) return {};
+  return fmt::format("over this thread's budget of {} bytes, of which {} are in use", budget->limit(),
+                     budget->used());
+}
+
 // Bytes first, then the count, so that a failure of either changes neither.
 void* take_counted(std::size_t bytes, Device device, memory::Tag tag) {
   memory::Meter& meter = memory::real_meters().of(device);
   DeviceServices& backend = services(device);
   for (;;) {
-    std::size_t missing = meter.missing(bytes);
-    const char* reason = "";
+    std::size_t missing = bytes_missing(meter, bytes, device, tag);
+    std::string reason = missing == 0 ? std::string() : over_budget(bytes);
     if (missing == 0) {
       void* data = nullptr;
       try {
@@ -36,10 +57,11 @@ void* take_counted(std::size_t bytes, Device device, memory::Tag tag) {
       if (data) {
         if (meter.add(bytes, tag)) return data;
         backend.release(data, bytes);  // another thread was faster
-        missing = meter.missing(bytes);
+        missing = bytes_missing(meter, bytes, device, tag);
       }
     }
-    if (!memory::relieve_pressure(device, missing)) memory::throw_out_of_memory(bytes, device, reason);
+    if (!memory::relieve_pressure(device, missing))
+      memory::throw_out_of_memory(bytes, device, reason.c_str());
   }
 }
 
@@ -70,6 +92,7 @@ Ref<Storage> allocate(std::size_t bytes, Device device, memory::Tag tag) {
     static_cast<void>(services(device));  // the device must be there
   }
   storage->bytes = bytes;
+  memory::count_for_thread(*storage);
   if (LifetimeListener* listener = lifetime_listener()) listener->allocated(*storage);
   return storage;
 }
@@ -82,6 +105,7 @@ void Storage::destroy(Storage* storage) noexcept {
     if (dry && storage->counted && (!storage->dry || storage->dry_run == current_dry_run()))
       dry->of(storage->device).subtract(storage->bytes, storage->tag);
     if (!storage->dry) {
+      memory::uncount_for_thread(*storage);
       services(storage->device).release(storage->data, storage->bytes);
       memory::real_meters().of(storage->device).subtract(storage->bytes, storage->tag);
     }
@@ -95,7 +119,10 @@ void retag(Storage& storage, memory::Tag tag) {
   memory::Meters* dry = memory::dry_meters();
   if (dry && storage.counted && (!storage.dry || storage.dry_run == current_dry_run()))
     dry->of(storage.device).move(storage.bytes, storage.tag, tag);
-  if (!storage.dry) memory::real_meters().of(storage.device).move(storage.bytes, storage.tag, tag);
+  if (!storage.dry) {
+    memory::real_meters().of(storage.device).move(storage.bytes, storage.tag, tag);
+    memory::retag_for_thread(storage, tag);
+  }
   storage.tag = tag;
 }
 

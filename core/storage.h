@@ -10,6 +10,10 @@
 
 namespace reprise {
 
+namespace memory {
+class ThreadBudget;
+}
+
 // A tape's list of slots, seen from below: told when the last reference to a slot's buffer is gone.
 class SlotTable {
  public:
@@ -31,6 +35,7 @@ struct Storage {
   bool counted = true;        // its bytes are in the meter until it dies
   SlotTable* table = nullptr;
   std::int32_t slot = -1;
+  memory::ThreadBudget* budget = nullptr;  // of the thread that made it, referenced; null: none
 
   static void destroy(Storage* storage) noexcept;
 };

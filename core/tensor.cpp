@@ -94,6 +94,7 @@ void Tensor::set_requires_grad(bool requires_grad) const {
   if (requires_grad && !is_floating(impl.info.dtype))
     throw UserError(fmt::format("set_requires_grad: {} carries no gradient; only floating-point tensors do",
                                 to_string(impl.info)));
+  note_requires_grad(*impl_);
   if (requires_grad) retag(*impl.storage, memory::Tag::parameter);
   impl_->requires_grad = requires_grad;
 }
@@ -106,6 +107,8 @@ void Tensor::set_grad(Tensor gradient) const {
   if (gradient.defined() && gradient.info() != wanted)
     throw UserError(fmt::format("set_grad: the gradient of {} cannot be {}: it must be {}", to_string(info()),
                                 to_string(gradient.info()), to_string(wanted)));
+  refuse_ended_dry_run("set_grad", "the gradient", gradient);
+  refuse_ended_dry_run("set_grad", "the tensor", *this);
   set_gradient(*impl_, std::move(gradient).release());
 }
 

@@ -8,10 +8,13 @@
 namespace reprise::nn {
 
 void copy_values(std::vector<Copy> copies) {
-  for (const auto& [from, to] : copies)
+  for (const auto& [from, to] : copies) {
     if (from.shape() != to.shape())
       throw UserError(fmt::format("copy of values into {}: shapes {} and {} differ", to.name(),
                                   to_string(from.shape()), to_string(to.shape())));
+    refuse_ended_dry_run("copy of values", "the source", from);
+    refuse_ended_dry_run("copy of values", "the target", to);
+  }
   if (is_dry_run()) return;
   {
     const NoGrad no_grad;

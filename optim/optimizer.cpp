@@ -35,7 +35,17 @@ void check_parameter(const char* optimizer, const Tensor& parameter, std::size_t
                                 optimizer, describe(parameter)));
 }
 
+// A parameter made in a dry run, or an optimizer made in one, has no values outside.
+void check_has_values(const char* optimizer, const Tensor& parameter, const Tensor& master,
+                      const std::vector<Tensor>& memory) {
+  refuse_ended_dry_run(optimizer, "the parameter", parameter);
+  refuse_ended_dry_run(optimizer, "the optimizer's master", master);
+  for (const Tensor& kept : memory) refuse_ended_dry_run(optimizer, "the optimizer's memory", kept);
+}
+
 void copy_bytes_of(const Tensor& from, const Tensor& to) {
+  refuse_ended_dry_run("optimizer", "the state", from);
+  refuse_ended_dry_run("optimizer", "the state", to);
   if (to.bytes() > 0) services(to.device()).copy(to.impl()->data(), from.impl()->data(), to.bytes());
 }
 
@@ -95,6 +105,7 @@ std::vector<Optimizer::Update> Optimizer::updates() {
   for (Entry& entry : entries_) {
     Tensor gradient = entry.parameter.grad();
     if (!gradient.defined()) continue;
+    check_has_values(name_, entry.parameter, entry.master, entry.memory);
     ValueInfo exact = entry.parameter.info();
     exact.dtype = gradient_dtype(exact.dtype);
     if (gradient.info() != exact)
