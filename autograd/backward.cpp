@@ -449,6 +449,7 @@ std::vector<Tensor> WalkRun::run() {
   try {
     go(loss);
     tape_.check_not_doomed(what(accumulate_));
+    tape_.check_usable(what(accumulate_));  // an op's backward may have opened a dry run
     tape_.throw_pending_error();
     if (accumulate_) commit_gradients(tape_, buffers_.gradients, walk_.create);
   } catch (...) {

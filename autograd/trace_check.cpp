@@ -1,9 +1,7 @@
 // The rules of a trace, checked in one place so that planners and the simulation may trust every number.
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <cmath>
-#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -21,7 +19,7 @@ constexpr std::size_t kMostBytes = std::size_t{1} << 60;
 
 class Check {
  public:
-  explicit Check(const Trace& trace) : trace_(trace) {}
+  explicit Check(const Trace& trace) : trace_(trace), node_of_(trace.values.size(), -1) {}
 
   void run() {
     check_range(trace_.tape_values, 0, values() + 1, "the number of the tape's values");
@@ -37,13 +35,17 @@ class Check {
   Index nodes() const { return static_cast<Index>(trace_.nodes.size()); }
   const TraceValue& value(Index v) const { return trace_.values[static_cast<std::size_t>(v)]; }
 
-  static void check_range(std::int64_t number, std::int64_t first, std::int64_t last,
-                          const std::string& what) {
-    if (number < first || number >= last)
-      throw UserError(fmt::format("trace: {} is {}, outside [{}, {})", what, number, first, last));
+  // The words are put together for an error only.
+  template <class... Args>
+  static void check(bool right, fmt::format_string<const Args&...> words, const Args&... args) {
+    if (!right) throw UserError("trace: " + fmt::format(words, args...));
   }
-  static void check(bool right, const std::string& what) {
-    if (!right) throw UserError("trace: " + what);
+  template <class... Args>
+  static void check_range(std::int64_t number, std::int64_t first, std::int64_t last,
+                          fmt::format_string<const Args&...> words, const Args&... args) {
+    if (number < first || number >= last)
+      throw UserError(
+          fmt::format("trace: {} is {}, outside [{}, {})", fmt::format(words, args...), number, first, last));
   }
   void add_bytes(std::size_t bytes) {
     check(bytes <= kMostBytes && total_ + bytes <= kMostBytes, "more bytes than any machine has");
@@ -56,45 +58,42 @@ class Check {
     std::vector<Index> first_of(trace_.values.size(), -1);  // per storage
     for (Index v = 0; v < values(); ++v) {
       const TraceValue& checked = value(v);
-      check_range(checked.storage, 0, values(), fmt::format("the storage of value {}", v));
-      check_range(checked.maker, -1, v < trace_.tape_values ? nodes() : 0,
-                  fmt::format("the maker of value {}", v));
-      check(!checked.leaf || checked.maker < 0,
-            fmt::format("value {} is a leaf, and made by node {}", v, checked.maker));
+      check_range(checked.storage, 0, values(), "the storage of value {}", v);
+      check_range(checked.maker, -1, v < trace_.tape_values ? nodes() : 0, "the maker of value {}", v);
+      check(!checked.leaf || checked.maker < 0, "value {} is a leaf, and made by node {}", v, checked.maker);
       const auto elements = static_cast<std::size_t>(checked.shape.numel());
       check(elements <= kMostBytes / size_of(checked.dtype) &&
                 elements * size_of(checked.dtype) <= checked.bytes,
-            fmt::format("value {} is larger than its buffer of {} bytes", v, checked.bytes));
+            "value {} is larger than its buffer of {} bytes", v, checked.bytes);
       Index& first = first_of[static_cast<std::size_t>(checked.storage)];
       if (first < 0) {
         first = v;
         add_bytes(checked.bytes);
       }
       check(value(first).bytes == checked.bytes && value(first).device == checked.device,
-            fmt::format("values {} and {} share a buffer of different sizes or devices", first, v));
+            "values {} and {} share a buffer of different sizes or devices", first, v);
     }
   }
 
   void check_node(Index n) {
     const TraceNode& node = trace_.nodes[static_cast<std::size_t>(n)];
-    const std::string name = fmt::format("node {} ({})", n, node.op);
     for (const Index v : node.inputs) {
-      check_range(v, 0, trace_.tape_values, "an input of " + name);
-      check(value(v).maker < n, fmt::format("{} reads value {} before it is made", name, v));
+      check_range(v, 0, trace_.tape_values, "an input of node {} ({})", n, node.op);
+      check(value(v).maker < n, "node {} ({}) reads value {} before it is made", n, node.op, v);
+      node_of_[static_cast<std::size_t>(v)] = n;
     }
-    check(!node.outputs.empty(), name + " has no outputs");
+    check(!node.outputs.empty(), "node {} ({}) has no outputs", n, node.op);
     for (const Index v : node.outputs) {
-      check_range(v, 0, trace_.tape_values, "an output of " + name);
-      check(value(v).maker == n, fmt::format("{} makes value {}, whose maker is another", name, v));
+      check_range(v, 0, trace_.tape_values, "an output of node {} ({})", n, node.op);
+      check(value(v).maker == n, "node {} ({}) makes value {}, whose maker is another", n, node.op, v);
     }
-    const auto has = [](std::span<const Index> list, Index v) {
-      return std::find(list.begin(), list.end(), v) != list.end();
-    };
-    for (const Index v : node.saved)
-      check(has(node.inputs, v) || has(node.outputs, v),
-            fmt::format("{} saves value {}, which is not its own", name, v));
+    for (const Index v : node.saved) {
+      check_range(v, 0, trace_.tape_values, "a saved value of node {} ({})", n, node.op);
+      check(value(v).maker == n || node_of_[static_cast<std::size_t>(v)] == n,
+            "node {} ({}) saves value {}, which is not its own", n, node.op, v);
+    }
     check(std::isfinite(node.flops) && node.flops >= 0 && std::isfinite(node.seconds) && node.seconds >= 0,
-          name + " has a cost that is negative or not finite");
+          "node {} ({}) has a cost that is negative or not finite", n, node.op);
     add_bytes(node.workspace);
   }
 
@@ -103,11 +102,11 @@ class Check {
     std::vector<std::uint8_t> made(trace_.values.size());
     for (const TraceNode& node : trace_.nodes)
       for (const Index v : node.outputs)
-        check(!std::exchange(made[static_cast<std::size_t>(v)], std::uint8_t{1}),
-              fmt::format("value {} is made twice", v));
+        check(!std::exchange(made[static_cast<std::size_t>(v)], std::uint8_t{1}), "value {} is made twice",
+              v);
     for (Index v = 0; v < values(); ++v)
       check(value(v).maker < 0 || made[static_cast<std::size_t>(v)],
-            fmt::format("value {} is not among the outputs of its maker", v));
+            "value {} is not among the outputs of its maker", v);
   }
 
   void check_backward(const TraceBackward& backward) const {
@@ -150,6 +149,7 @@ class Check {
 
   const Trace& trace_;
   std::size_t total_ = 0;
+  std::vector<Index> node_of_;  // per value: the node checked last that reads it
 };
 
 }  // namespace

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "reprise/autograd/op_timer.h"
+#include "reprise/core/dry_run.h"
 #include "reprise/ops/ops.h"
 #include "reprise/tests/engine_program.h"
 
@@ -300,6 +301,20 @@ TEST_CASE("a backward that opens a region, with create_graph or without, gives t
     tape.backward(sum(squash(x)));
     release_grads({&x, 1});
   }
+}
+
+TEST_CASE("a backward that opens a dry run and leaves it open is refused before any gradient is given",
+          "[engine]") {
+  const Tensor x = random_leaf({4}, 1);
+  std::unique_ptr<DryRun> dry;
+  Tape tape;
+  const Tensor loss =
+      sum(squash(record(Calling("backward", [&] { dry = std::make_unique<DryRun>(); }), Tensor(x))));
+  CHECK_THROWS_WITH(tape.backward(loss), Contains("dry run"));
+  dry.reset();
+  CHECK_FALSE(x.grad().defined());
+  tape.backward(sum(squash(x)));
+  CHECK(x.grad().defined());
 }
 
 TEST_CASE("an op timer that runs an op or throws is told so, and the next op runs", "[engine]") {
