@@ -15,28 +15,7 @@
 namespace reprise {
 namespace {
 
-REPRISE_HOT_THREAD_LOCAL ThreadRecording* current = nullptr;
 REPRISE_HOT_THREAD_LOCAL bool thread_ends = false;
-
-// Made when a thread first asks; the thread's own reference goes with the thread. A tape that dies even later, with
-// another thread_local, gets one that nobody takes back.
-ThreadRecording& begin_thread() {
-  struct Guard {
-    Ref<ThreadRecording> thread{new ThreadRecording};
-    ~Guard() {
-      current = nullptr;
-      thread_ends = true;
-    }
-  };
-  if (thread_ends) {
-    current = new ThreadRecording;
-    current->references = 1;
-  } else {
-    thread_local const Guard guard;
-    current = guard.thread.get();
-  }
-  return *current;
-}
 
 const char* name(Event event) {
   switch (event) {
@@ -90,7 +69,27 @@ TapeState* in_another_run(const TapeState& tape) {
 
 }  // namespace
 
-ThreadRecording& this_thread() { return current ? *current : begin_thread(); }
+REPRISE_HOT_THREAD_LOCAL constinit ThreadRecording* this_threads_recording = nullptr;
+
+// Made when a thread first asks; the thread's own reference goes with the thread. A tape that dies even later, with
+// another thread_local, gets one that nobody takes back.
+ThreadRecording& begin_thread() {
+  struct Guard {
+    Ref<ThreadRecording> thread{new ThreadRecording};
+    ~Guard() {
+      this_threads_recording = nullptr;
+      thread_ends = true;
+    }
+  };
+  if (thread_ends) {
+    this_threads_recording = new ThreadRecording;
+    this_threads_recording->references = 1;
+  } else {
+    thread_local const Guard guard;
+    this_threads_recording = guard.thread.get();
+  }
+  return *this_threads_recording;
+}
 
 TapeState* recording_tape_even_if_paused() { return this_thread().tape.load(std::memory_order_relaxed); }
 

@@ -24,6 +24,7 @@
 #include "reprise/autograd/plan.h"
 #include "reprise/autograd/tape.h"
 #include "reprise/core/tensor.h"
+#include "reprise/core/thread_local.h"
 
 namespace reprise {
 
@@ -135,7 +136,12 @@ struct ThreadRecording {
   const char* user_code = nullptr;  // user code that must run no op, while it runs
   static void destroy(ThreadRecording* thread) noexcept { delete thread; }
 };
-ThreadRecording& this_thread();
+// Null until the thread first asks for its own.
+REPRISE_HOT_THREAD_LOCAL extern constinit ThreadRecording* this_threads_recording;
+ThreadRecording& begin_thread();
+inline ThreadRecording& this_thread() {
+  return this_threads_recording ? *this_threads_recording : begin_thread();
+}
 
 inline constexpr const char* kOpFunction =
     "a function of an op (infer, forward, saves or another but backward)";

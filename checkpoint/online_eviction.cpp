@@ -59,8 +59,8 @@ class OnlineEviction::Evictor {
   std::int64_t evictions = 0;
 
  private:
-  static constexpr std::size_t kSample = 128;      // candidates looked at for an eviction
-  static constexpr std::size_t kNeighbours = 256;  // edges followed for a cost
+  static constexpr std::size_t kSample = 64;       // candidates looked at for an eviction
+  static constexpr std::size_t kNeighbours = 512;  // edges followed for a cost
   static constexpr double kUnknown = -1;
 
   static bool relieve(void* context, Device device, std::size_t missing) {

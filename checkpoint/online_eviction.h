@@ -14,8 +14,8 @@ namespace reprise::checkpoint {
 //
 // When an allocation of this thread would pass the budget or that limit, the tape drops the value with the least
 // cost / (bytes x staleness). The cost is the time to make the value again, together with the neighbours that are gone
-// already (Kirisame et al., "Dynamic Tensor Rematerialization", 2021; costs as in costs.h, staleness in ops). With over 128
-// candidates a sample of 128 is compared, so the time for an eviction does not grow with the tape. Gradients and bits are
+// already (Kirisame et al., "Dynamic Tensor Rematerialization", 2021; costs as in costs.h, staleness in ops). With over 64
+// candidates a sample of 64 is compared, so the time for an eviction does not grow with the tape. Gradients and bits are
 // those without a budget; the replays are known only afterwards (Tape::replays). OutOfMemory if nothing is left to drop.
 //
 //   Tape tape;

@@ -45,7 +45,7 @@ void* take_counted(std::size_t bytes, Device device, memory::Tag tag) {
   DeviceServices& backend = services(device);
   for (;;) {
     std::size_t missing = bytes_missing(meter, bytes, device, tag);
-    std::string reason = missing == 0 ? std::string() : over_budget(bytes);
+    const char* reason = "";
     if (missing == 0) {
       void* data = nullptr;
       try {
@@ -60,8 +60,9 @@ void* take_counted(std::size_t bytes, Device device, memory::Tag tag) {
         missing = bytes_missing(meter, bytes, device, tag);
       }
     }
-    if (!memory::relieve_pressure(device, missing))
-      memory::throw_out_of_memory(bytes, device, reason.c_str());
+    if (memory::relieve_pressure(device, missing)) continue;
+    const std::string budget = over_budget(bytes);
+    memory::throw_out_of_memory(bytes, device, budget.empty() ? reason : budget.c_str());
   }
 }
 

@@ -11,8 +11,7 @@
 namespace reprise::memory {
 namespace {
 
-// A plain pointer, which every allocation reads; this thread's reference keeps the budget.
-REPRISE_HOT_THREAD_LOCAL ThreadBudget* current = nullptr;
+// This thread's reference, which keeps the budget.
 thread_local Ref<ThreadBudget> owned;
 
 // All budgets that there are.
@@ -26,6 +25,8 @@ Budgets& budgets() {
 }
 
 }  // namespace
+
+REPRISE_HOT_THREAD_LOCAL constinit ThreadBudget* this_threads_budget = nullptr;
 
 ThreadBudget::ThreadBudget(Device device, std::size_t limit) : device_(device), limit_(limit) {
   const Meter& meter = real_meters().of(device);
@@ -56,26 +57,25 @@ void ThreadBudget::subtract_from_before(std::size_t bytes) noexcept {
   }
 }
 
-ThreadBudget* thread_budget() { return current; }
-
 void set_thread_budget(Ref<ThreadBudget> budget) {
-  current = budget.get();
+  this_threads_budget = budget.get();
   owned = std::move(budget);
 }
 
-void count_for_thread(Storage& storage) noexcept {
-  if (!current || storage.bytes == 0 || current->device() != storage.device) return;
-  storage.budget = current;
-  current->references.fetch_add(1, std::memory_order_relaxed);
-  if (storage.tag != Tag::data) current->add(storage.bytes);
+void count_under_budget(Storage& storage) noexcept {
+  if (!this_threads_budget || storage.bytes == 0 || this_threads_budget->device() != storage.device) return;
+  storage.budget = this_threads_budget;
+  this_threads_budget->references.fetch_add(1, std::memory_order_relaxed);
+  if (storage.tag != Tag::data) this_threads_budget->add(storage.bytes);
 }
 
-void uncount_for_thread(Storage& storage) noexcept {
+void uncount_under_budget(Storage& storage) noexcept {
   if (ThreadBudget* const mine = std::exchange(storage.budget, nullptr)) {
     if (storage.tag != Tag::data) mine->subtract(storage.bytes);
     if (mine->references.fetch_sub(1, std::memory_order_acq_rel) == 1) ThreadBudget::destroy(mine);
-  } else if (current && storage.tag != Tag::data && current->device() == storage.device) {
-    current->subtract_from_before(storage.bytes);  // a buffer from before the budget
+  } else if (this_threads_budget && storage.tag != Tag::data &&
+             this_threads_budget->device() == storage.device) {
+    this_threads_budget->subtract_from_before(storage.bytes);  // a buffer from before the budget
   }
 }
 
@@ -83,7 +83,7 @@ void retag_for_thread(const Storage& storage, Tag to) noexcept {
   const std::size_t before = storage.tag == Tag::data ? 0 : storage.bytes,
                     after = to == Tag::data ? 0 : storage.bytes;
   if (before == after) return;
-  ThreadBudget* const budget = storage.budget ? storage.budget : current;
+  ThreadBudget* const budget = storage.budget ? storage.budget : this_threads_budget;
   if (!budget || budget->device() != storage.device) return;
   if (after > 0) budget->add(after);
   if (before == 0) return;

@@ -8,6 +8,7 @@
 #include "reprise/core/device.h"
 #include "reprise/core/ref.h"
 #include "reprise/core/storage.h"
+#include "reprise/core/thread_local.h"
 
 namespace reprise::memory {
 
@@ -43,14 +44,21 @@ class ThreadBudget {
   std::atomic<bool> ended_{false};
 };
 
-// The budget in force on this thread; null: none.
-ThreadBudget* thread_budget();
+// The budget in force on this thread; null: none. Every allocation looks at it.
+REPRISE_HOT_THREAD_LOCAL extern constinit ThreadBudget* this_threads_budget;
+inline ThreadBudget* thread_budget() { return this_threads_budget; }
 // Null removes the budget.
 void set_thread_budget(Ref<ThreadBudget> budget);
 
 // Between core's own files: a real storage was made, dies, or changes its tag from the one that it still has.
-void count_for_thread(Storage& storage) noexcept;
-void uncount_for_thread(Storage& storage) noexcept;
+void count_under_budget(Storage& storage) noexcept;
+void uncount_under_budget(Storage& storage) noexcept;
 void retag_for_thread(const Storage& storage, Tag to) noexcept;
+inline void count_for_thread(Storage& storage) noexcept {
+  if (thread_budget()) count_under_budget(storage);
+}
+inline void uncount_for_thread(Storage& storage) noexcept {
+  if (storage.budget || thread_budget()) uncount_under_budget(storage);
+}
 
 }  // namespace reprise::memory

@@ -33,7 +33,7 @@ std::size_t Allocator::class_bytes(int size_class) {
   return (std::size_t{1} << doubling) + static_cast<std::size_t>((size_class - 16) % 8 + 1) * step;
 }
 
-// At most 64 blocks of kHasBit bytes or more.
+// At most 64 blocks, from class kFirstWithBit on.
 std::size_t Allocator::chunk_bytes(int size_class) {
   if (size_class < 24) return 64 << 10;
   return size_class < 32 ? 128 << 10 : 256 << 10;
@@ -71,7 +71,7 @@ void Allocator::shed(std::size_t target) {
 // Gives back all pages of chunks in use that no living block touches. All at once, so that this look is rare.
 void Allocator::shed_inside_chunks() {
   released_since_shed_ = 0;
-  for (int size_class = kClasses - 1; size_class >= 0 && class_bytes(size_class) >= kHasBit; --size_class)
+  for (int size_class = kClasses - 1; size_class >= kFirstWithBit; --size_class)
     for (Chunk* chunk = with_room_[static_cast<std::size_t>(size_class)]; chunk; chunk = chunk->next)
       shed_inside(chunk);
 }
@@ -143,7 +143,6 @@ void* Allocator::allocate_small(std::size_t bytes) {
   const int size_class = class_of(bytes);
   Chunk* chunk = with_room_[static_cast<std::size_t>(size_class)];
   if (!chunk && !(chunk = new_chunk(size_class))) return nullptr;
-  const std::size_t size = class_bytes(size_class);
   ++chunk->used;  // first, so that making room does not give this chunk away
   void* block = chunk->free;
   if (block) {
@@ -158,7 +157,7 @@ void* Allocator::allocate_small(std::size_t bytes) {
       chunk->holes &= chunk->holes - 1;
     else
       ++chunk->fresh;
-    if (!make_resident(static_cast<std::byte*>(block), size)) {
+    if (!make_resident(static_cast<std::byte*>(block), class_bytes(size_class))) {
       --chunk->used;
       chunk->holes = holes;
       chunk->fresh = fresh;
@@ -175,7 +174,8 @@ void Allocator::release_small(void* data, std::size_t bytes) noexcept {
   const std::byte* base = pages_.address(0);
   const std::uintptr_t place = static_cast<std::uintptr_t>(static_cast<std::byte*>(data) - base);
   Chunk* chunk = reinterpret_cast<Chunk*>(pages_.address(0) + place / length * length);
-  if (const std::size_t size = class_bytes(size_class); size >= kHasBit) {
+  if (size_class >= kFirstWithBit) {
+    const std::size_t size = class_bytes(size_class);
     chunk->holes |= std::uint64_t{1} << (place % length - kAlignment) / size;
     released_since_shed_ += size;
   } else {

@@ -48,8 +48,8 @@ class Allocator {
   };
   static_assert(sizeof(Chunk) <= kAlignment);
   static constexpr int kClasses = 56;
-  // From this size on a chunk has at most 64 blocks, a bit for each, and pages behind free blocks can go back.
-  static constexpr std::size_t kHasBit = 1024;
+  // From this class on (1 KiB) a chunk has at most 64 blocks, a bit for each, and pages behind free blocks can go back.
+  static constexpr int kFirstWithBit = 15;
   static constexpr std::size_t kWorthALook = 1 << 20;
 
   static int class_of(std::size_t bytes);

