@@ -141,6 +141,7 @@ std::shared_ptr<const DnnlOperation> make(const Convolution& c) {
 
 std::shared_ptr<const DnnlOperation> convolution_primitive(const Convolution& c) {
   if (std::min({c.n, c.h, c.w, c.in, c.out, c.p, c.q}) == 0) return nullptr;
+  if (std::max({c.n, c.h, c.w, c.in, c.out, c.p, c.q}) > kDnnlMostExtent) return nullptr;
   const Conv2dFunctionOptions& o = c.options;
   const PrimitiveKey key = {static_cast<std::int64_t>(PrimitiveKind::convolution),
                             static_cast<std::int64_t>(c.pass),

@@ -65,6 +65,10 @@ dnnl::memory::data_type dnnl_type(DType dtype);
 // Scratchpads come from the caller.
 dnnl::primitive_attr dnnl_attributes();
 
+// oneDNN divides by zero when it makes a primitive for a larger extent: some of its kernels count in 32 bits. The plain
+// loops take such shapes.
+inline constexpr std::int64_t kDnnlMostExtent = INT32_MAX;
+
 // Is this one of oneDNN's reference loops, which are slower than cpu/plain?
 bool is_reference(const char* implementation);
 

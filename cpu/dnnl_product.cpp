@@ -1,5 +1,7 @@
 #include "reprise/cpu/dnnl_product.h"
 
+#include <algorithm>
+
 namespace reprise::cpu {
 namespace {
 
@@ -53,6 +55,7 @@ std::shared_ptr<const DnnlOperation> make(const Product& product) {
 
 std::shared_ptr<const DnnlOperation> product_primitive(const Product& p) {
   if (p.m == 0 || p.n == 0 || p.k == 0 || p.batch == 0) return nullptr;
+  if (std::max({p.m, p.n, p.k, p.batch}) > kDnnlMostExtent) return nullptr;
   const PrimitiveKey key = {static_cast<std::int64_t>(PrimitiveKind::product),
                             p.m,
                             p.n,

@@ -5,6 +5,7 @@
 #include <thread>
 #include <vector>
 
+#include "reprise/checkpoint/trace.h"
 #include "reprise/core/parallel.h"
 #include "reprise/cpu/dnnl_convolution.h"
 #include "reprise/cpu/dnnl_product.h"
@@ -123,4 +124,18 @@ TEST_CASE("threads run the same primitive at the same time", "[cpu][threads]") {
     });
   for (std::thread& thread : threads) thread.join();
   for (const std::vector<double>& result : results) CHECK(result == expected);
+}
+
+TEST_CASE("shapes whose extents need more than 32 bits are not oneDNN's", "[cpu][instructions]") {
+  for (const std::int64_t rows : {std::int64_t{1} << 31, std::int64_t{1} << 32, std::int64_t{1} << 40}) {
+    INFO(rows << " rows");
+    CHECK(product_primitive({.m = rows, .n = 10, .k = 3, .dtype = DType::f32}) == nullptr);
+    CHECK(product_primitive({.m = 10, .n = 3, .k = rows, .dtype = DType::f32}) == nullptr);
+    CHECK(convolution_primitive(same_size(rows, 3, 1, 4, 3, 1)) == nullptr);
+    const Trace trace = checkpoint::trace([&](Tape& tape) {
+      const Tensor weight = Tensor::ones({10, 3}, {.requires_grad = true});
+      tape.backward(sum(linear(Tensor::zeros({rows, 3}), weight)));
+    });
+    CHECK(trace.nodes.size() == 2);
+  }
 }
