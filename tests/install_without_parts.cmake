@@ -1,0 +1,26 @@
+# Installs as if the CUDA plugin and the program were not built, into PREFIX: the install must succeed and hold all that
+# find_package(reprise) needs. The install script of BUILD_FOLDER is run with other names for the two files.
+file(REMOVE_RECURSE ${PREFIX})
+file(READ ${BUILD_FOLDER}/cmake_install.cmake script)
+string(REPLACE "libreprise_cuda.so" "libreprise_cuda_not_built.so" script "${script}")
+string(REPLACE "/bin/reprise" "/bin/reprise_not_built" script "${script}")
+file(WRITE ${PREFIX}_script.cmake "${script}")
+execute_process(COMMAND ${CMAKE_COMMAND} -DCMAKE_INSTALL_PREFIX=${PREFIX} -P ${PREFIX}_script.cmake
+                RESULT_VARIABLE result OUTPUT_VARIABLE output ERROR_VARIABLE output)
+if(NOT result EQUAL 0)
+  message(FATAL_ERROR "The install failed: ${output}")
+endif()
+if(NOT output MATCHES "Not installed, because it was not built: reprise_cli")
+  message(FATAL_ERROR "The install does not name the part that is missing: ${output}")
+endif()
+foreach(file include/reprise/reprise.h include/reprise/core/tensor.h ${LIBRARY_FOLDER}/libreprise.so
+             ${LIBRARY_FOLDER}/cmake/reprise/reprise-config.cmake ${LIBRARY_FOLDER}/cmake/reprise/reprise-targets.cmake)
+  if(NOT EXISTS ${PREFIX}/${file})
+    message(FATAL_ERROR "The install leaves out ${file}")
+  endif()
+endforeach()
+foreach(file bin/reprise_not_built ${LIBRARY_FOLDER}/libreprise_cuda_not_built.so)
+  if(EXISTS ${PREFIX}/${file})
+    message(FATAL_ERROR "The test did not hide ${file}")
+  endif()
+endforeach()
