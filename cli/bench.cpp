@@ -9,6 +9,7 @@
 #include "reprise/cli/graph_step.h"
 #include "reprise/cli/network.h"
 #include "reprise/cli/options.h"
+#include "reprise/cli/output.h"
 #include "reprise/cli/planning.h"
 #include "reprise/cli/process.h"
 #include "reprise/cli/profile.h"
@@ -103,10 +104,10 @@ int bench(const BenchOptions& options) {
     const double step = total / static_cast<double>(options.steps);
     const MachinePeak peak = measure_machine();
     profile.print(options.steps, step, peak);
-    fmt::print("\n");
+    say("\n");
     line["profile"] = profile.to_json(options.steps, step, peak);
   }
-  fmt::print("{}\n", line.dump());
+  say("{}\n", line.dump());
   return 0;
 }
 

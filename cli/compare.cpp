@@ -11,13 +11,14 @@
 #include <vector>
 
 #include "reprise/cli/bytes.h"
-#include "reprise/cli/files.h"
 #include "reprise/cli/network.h"
 #include "reprise/cli/optimizer.h"
 #include "reprise/cli/options.h"
+#include "reprise/cli/output.h"
 #include "reprise/cli/source.h"
 #include "reprise/cli/training_step.h"
 #include "reprise/core/memory.h"
+#include "reprise/core/output_file.h"
 #include "reprise/core/parallel.h"
 #include "reprise/core/random.h"
 
@@ -112,6 +113,7 @@ std::string bits(double loss) {
 }  // namespace
 
 int compare(const CompareOptions& options) {
+  if (!options.json.empty()) check_writable(options.json);
   const DType dtype = parse_dtype(options.dtype);
   if (options.threads > 0) set_num_threads(options.threads);
   const Device device = parse_device(options.device);
@@ -140,10 +142,10 @@ int compare(const CompareOptions& options) {
   for (std::int64_t i = 0; i < options.steps; ++i)
     batches.push_back(on_device(batch_in_order(source, i * size, size), device));
 
-  fmt::print("{} on {}, batch {}, {}, {} threads, {} steps\n\n", options.model, source.name, size,
-             options.dtype, num_threads(), options.steps);
-  fmt::print("{:15} {:>11} {:>11} {:>8} {:>9} {:>9} {:>8}  {:10} {}\n", "checkpoint", "peak", "activations",
-             "of none", "replayed", "s/step", "of none", "last loss", "gradients equal");
+  say("{} on {}, batch {}, {}, {} threads, {} steps\n\n", options.model, source.name, size, options.dtype,
+      num_threads(), options.steps);
+  say("{:15} {:>11} {:>11} {:>8} {:>9} {:>9} {:>8}  {:10} {}\n", "checkpoint", "peak", "activations",
+      "of none", "replayed", "s/step", "of none", "last loss", "gradients equal");
   nlohmann::ordered_json rows = nlohmann::ordered_json::array();
   Record reference;
   std::string differing;
@@ -164,12 +166,12 @@ int compare(const CompareOptions& options) {
     const auto share = [](auto part, auto whole) {
       return static_cast<double>(part) / static_cast<double>(whole);
     };
-    fmt::print("{:15} {:>11} {:>11} {:>8.2f} {:>9} {:>9.4f} {:>8.2f}  {:10} {}\n", checkpoint,
-               megabytes(shown.last.peak_bytes), megabytes(shown.last.peak_activation_bytes()),
-               share(shown.last.peak_activation_bytes(), reference.last.peak_activation_bytes()),
-               shown.last.replayed_nodes, shown.median_seconds(),
-               share(shown.median_seconds(), reference.median_seconds()), bits(shown.losses.back()), word);
-    std::fflush(stdout);
+    say("{:15} {:>11} {:>11} {:>8.2f} {:>9} {:>9.4f} {:>8.2f}  {:10} {}\n", checkpoint,
+        megabytes(shown.last.peak_bytes), megabytes(shown.last.peak_activation_bytes()),
+        share(shown.last.peak_activation_bytes(), reference.last.peak_activation_bytes()),
+        shown.last.replayed_nodes, shown.median_seconds(),
+        share(shown.median_seconds(), reference.median_seconds()), bits(shown.losses.back()), word);
+    flush_output();
     nlohmann::ordered_json row;
     row["checkpoint"] = checkpoint;
     row["peak_bytes"] = shown.last.peak_bytes;
@@ -184,11 +186,11 @@ int compare(const CompareOptions& options) {
     if (!verdict.gradients.empty()) row["first_differing_gradient"] = verdict.gradients;
     rows.push_back(std::move(row));
   }
-  fmt::print("\ngradients equal: {}\n",
-             differing.empty()
-                 ? fmt::format("yes (every bit of {} gradients in {} steps; losses, weights and buffers too)",
-                               reference.gradients.front().size(), options.steps)
-                 : fmt::format("no (checkpoint {})", differing));
+  say("\ngradients equal: {}\n",
+      differing.empty()
+          ? fmt::format("yes (every bit of {} gradients in {} steps; losses, weights and buffers too)",
+                        reference.gradients.front().size(), options.steps)
+          : fmt::format("no (checkpoint {})", differing));
   if (!options.json.empty()) {
     nlohmann::ordered_json result;
     result["model"] = options.model;

@@ -1,6 +1,7 @@
 #include "reprise/cli/graph_step.h"
 
 #include <chrono>
+#include <cmath>
 #include <utility>
 
 #include "reprise/autograd/tape.h"
@@ -43,6 +44,7 @@ StepFigures GraphStep::operator()(const data::Batch& batch) {
   copy_into(batch_.inputs, batch.inputs);
   copy_into(batch_.targets, batch.targets);
   figures.loss = graph_->replay().item();
+  if (!std::isfinite(figures.loss)) throw NonFiniteLoss(figures.loss);
   optimizer_.step();
   services(batch_.inputs.device()).synchronize();
   figures.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();

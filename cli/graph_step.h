@@ -13,7 +13,7 @@ class GraphStep {
   GraphStep(nn::Model& model, const Checkpointing& checkpointing, optim::Optimizer& optimizer,
             data::Batch batch);
 
-  // As training_step, by a replay. The batch may be of another device, and has the captured one's shapes. Bytes are those of
+  // As training_step, by a replay; also NonFiniteLoss. The batch may be of another device, and has the captured one's shapes. Bytes are those of
   // the capture, which counts as the step does that runs without a graph.
   StepFigures operator()(const data::Batch& batch);
 

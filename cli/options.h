@@ -5,9 +5,17 @@
 #include <string>
 #include <vector>
 
+#include "reprise/cli/number.h"
 #include "reprise/core/error.h"
 
 namespace reprise::cli {
+
+// Ranges of a run's numbers, on the command line and in a saved run. The limits are far beyond what a machine can run,
+// and far below what overflows.
+inline constexpr WholeRange kLayers{1, 10'000}, kExtent{1, 1'000'000}, kBatch{1, 10'000'000};
+inline constexpr WholeRange kSamples{1, 100'000'000}, kEpochs{1, 1'000'000'000}, kThreads{0, 1024};
+inline constexpr WholeRange kSteps{0, 1'000'000'000'000};
+inline constexpr NumberRange kShare{0, 1}, kRate{0, 1e38};
 
 // The command line asks for what cannot be: exit code 2, as for an unknown option.
 struct UsageError : UserError {
@@ -50,14 +58,15 @@ struct TrainSettings : ModelShape {
   double validation = 0.1;          // share of the text
   std::int64_t validate_every = 0;  // steps; 0: at each epoch's end only
   std::uint64_t text_hash = 0;      // no option: a resumed run must read the text that it began with
+  std::string data_dir = "/usr/share/datasets/fashion-mnist";
 };
 
 struct TrainOptions {
   TrainSettings settings;
   std::string device = "cpu";
-  std::string data_dir = "/usr/share/datasets/fashion-mnist";
   std::optional<std::size_t> memory_limit;  // bytes
   std::string save, resume, json;           // empty: not asked for
+  bool overwrite = false;                   // a run that is in the folder of `save` already
   PlanRequest plan;
   std::int64_t steps = 0;   // of this run; 0: all
   bool cuda_graph = false;  // capture the step, and replay it

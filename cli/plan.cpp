@@ -16,12 +16,13 @@
 #include "reprise/checkpoint/planners.h"
 #include "reprise/checkpoint/simulate.h"
 #include "reprise/cli/bytes.h"
-#include "reprise/cli/files.h"
 #include "reprise/cli/frontier.h"
 #include "reprise/cli/network.h"
 #include "reprise/cli/options.h"
+#include "reprise/cli/output.h"
 #include "reprise/cli/training_step.h"
 #include "reprise/core/memory.h"
+#include "reprise/core/output_file.h"
 #include "reprise/core/parallel.h"
 #include "reprise/core/random.h"
 
@@ -83,14 +84,16 @@ bool fits(const PlanCommandOptions& options, const ModelInput& input, std::int64
   return plan.predicted_peak() <= *options.budget;
 }
 
-// Doubling from 1, then halving; 0: not even one sample fits.
+// Doubling from 1 up to the most that --batch takes, then halving; 0: not even one sample fits.
 std::int64_t largest_batch(const std::function<bool(std::int64_t)>& fitting) {
   if (!fitting(1)) return 0;
+  if (fitting(kBatch.most)) return kBatch.most;
   std::int64_t good = 1, bad = 2;
-  while (fitting(bad)) {
+  while (bad < kBatch.most && fitting(bad)) {
     good = bad;
     bad *= 2;
   }
+  bad = std::min(bad, kBatch.most);
   while (bad - good > std::max<std::int64_t>(1, good / 64)) {
     const std::int64_t middle = (good + bad) / 2;
     (fitting(middle) ? good : bad) = middle;
@@ -184,18 +187,29 @@ int sweep(const PlanCommandOptions& options, const ModelInput& input, std::int64
   replace_file(options.sweep + ".svg", to_svg(fmt::format("{}, batch {}, {}{}", options.model, batch,
                                                           options.dtype, stopwatch ? "" : ": time modelled"),
                                               points));
-  fmt::print("wrote {0}.csv and {0}.svg\n", options.sweep);
+  say("wrote {0}.csv and {0}.svg\n", options.sweep);
   return 0;
+}
+
+// UsageError for options that need each other, FileError for files that cannot be written: before anything is planned.
+void check_options(const PlanCommandOptions& options) {
+  if (!options.diff.empty() && options.diff.size() != 2)
+    throw UsageError("--diff: two plans are compared: --diff a.json,b.json");
+  if (!options.out.empty() && !options.budget)
+    throw UsageError("--out needs a --budget: which of these plans is wanted?");
+  if (!options.out.empty()) check_writable(options.out);
+  if (options.sweep.empty()) return;
+  for (const char* ending : {".csv", ".svg"}) check_writable(options.sweep + ending);
 }
 
 }  // namespace
 
 int plan(const PlanCommandOptions& options) {
+  check_options(options);
   if (!options.diff.empty()) {
-    if (options.diff.size() != 2) throw UsageError("--diff: two plans are compared: --diff a.json,b.json");
     const std::string differences =
         checkpoint::diff(Plan::load(options.diff[0]), Plan::load(options.diff[1]));
-    fmt::print("{}", differences.empty() ? "the plans are the same\n" : differences);
+    say("{}", differences.empty() ? "the plans are the same\n" : differences);
     return 0;
   }
   const auto start = std::chrono::steady_clock::now();
@@ -209,26 +223,24 @@ int plan(const PlanCommandOptions& options) {
     const Plan given = Plan::load(options.validate);
     checkpoint::validate(given, trace);
     const checkpoint::Simulation simulation = checkpoint::simulate(trace, given);
-    fmt::print("{}: a plan for this step: peak {} bytes, {} nodes run again\n", options.validate,
-               simulation.peak_bytes, simulation.replays);
+    say("{}: a plan for this step: peak {} bytes, {} nodes run again\n", options.validate,
+        simulation.peak_bytes, simulation.replays);
     return 0;
   }
   if (!options.sweep.empty()) return sweep(options, input, batch, traced, all);
   const std::size_t activations = all.peak_bytes - traced.base;
   const double flops = forward_flops(trace);
 
-  fmt::print("{}, batch {}, {}: {} nodes, parameters and optimizer {}, keeping everything {}\n",
-             options.model, batch, options.dtype, trace.nodes.size(), megabytes(traced.base),
-             megabytes(all.peak_bytes));
-  fmt::print("{:10} {:>12} {:>12} {:>12} {:>8} {:>9} {:>12}\n", "planner", "budget", "peak", "activations",
-             "share", "replays", "extra flops");
+  say("{}, batch {}, {}: {} nodes, parameters and optimizer {}, keeping everything {}\n", options.model,
+      batch, options.dtype, trace.nodes.size(), megabytes(traced.base), megabytes(all.peak_bytes));
+  say("{:10} {:>12} {:>12} {:>12} {:>8} {:>9} {:>12}\n", "planner", "budget", "peak", "activations", "share",
+      "replays", "extra flops");
   const auto row = [&](std::string_view name, std::size_t budget, const checkpoint::Simulation& s) {
     const std::size_t own = s.peak_bytes - traced.base;
-    fmt::print("{:10} {:>12} {:>12} {:>12} {:>8.3f} {:>9} {:>11.1f}%{}\n", name,
-               budget ? megabytes(budget) : "-", megabytes(s.peak_bytes), megabytes(own),
-               static_cast<double>(own) / static_cast<double>(activations), s.replays,
-               flops > 0 ? 100 * s.recomputed_flops / flops : 0.0,
-               budget && s.peak_bytes > budget ? "  does not fit" : "");
+    say("{:10} {:>12} {:>12} {:>12} {:>8.3f} {:>9} {:>11.1f}%{}\n", name, budget ? megabytes(budget) : "-",
+        megabytes(s.peak_bytes), megabytes(own), static_cast<double>(own) / static_cast<double>(activations),
+        s.replays, flops > 0 ? 100 * s.recomputed_flops / flops : 0.0,
+        budget && s.peak_bytes > budget ? "  does not fit" : "");
   };
   row("none", 0, all);
   std::optional<Plan> chosen;
@@ -246,27 +258,23 @@ int plan(const PlanCommandOptions& options) {
       least = std::min(least, simulation.peak_bytes);
       if (name == options.planner && (budget != 1 || !chosen)) chosen = std::move(made);
     }
-  fmt::print(
-      "extra flops: of one forward pass; share: of the activations without checkpointing; planned in {:.1f} "
+  say("extra flops: of one forward pass; share: of the activations without checkpointing; planned in {:.1f} "
       "s\n",
       std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
-  if (!options.budget) {
-    if (!options.out.empty()) throw UsageError("--out needs a --budget: which of these plans is wanted?");
-    return 0;
-  }
+  if (!options.budget) return 0;
   const std::int64_t planned = largest_batch([&](std::int64_t n) { return fits(options, input, n); });
   const std::int64_t unplanned = largest_batch([&](std::int64_t n) {
     const Traced other = trace_step(options, input, n);
     return checkpoint::simulate(other.trace, checkpoint::PlanBuilder(other.trace).finish()).peak_bytes <=
            *options.budget;
   });
-  fmt::print("largest batch within {}: {} with a plan, {} keeping everything\n", megabytes(*options.budget),
-             planned, unplanned);
+  say("largest batch within {}: {} with a plan, {} keeping everything\n", megabytes(*options.budget), planned,
+      unplanned);
   if (chosen->predicted_peak() > *options.budget)
     throw UserError(fmt::format("no plan fits {} bytes: the least is {}", *options.budget, least));
   if (!options.out.empty()) {
     chosen->save(options.out);
-    fmt::print("wrote {}\n", options.out);
+    say("wrote {}\n", options.out);
   }
   return 0;
 }

@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <csignal>
+#include <ctime>
 #include <fstream>
 #include <string>
 
@@ -10,10 +11,31 @@ namespace reprise::cli {
 namespace {
 
 volatile std::sig_atomic_t noted = 0;
+volatile std::sig_atomic_t noted_at = 0;  // seconds, wrapped
 
+std::sig_atomic_t seconds_now() {
+  timespec time{};
+  clock_gettime(CLOCK_MONOTONIC, &time);
+  return static_cast<std::sig_atomic_t>(time.tv_sec & 0x3fffffff);
+}
+
+// Nothing but what POSIX allows in a handler: flags, clock_gettime and _exit.
 void note(int signal) {
-  noted = signal;
-  std::signal(signal, SIG_DFL);
+  if (noted == 0) {
+    noted = signal;
+    noted_at = seconds_now();
+  } else if (seconds_now() - noted_at > 1) {
+    _exit(128 + signal);
+  }
+}
+
+void handle(void (*handler)(int)) {
+  struct sigaction action {};
+  action.sa_handler = handler;
+  action.sa_flags = SA_RESTART;
+  sigaddset(&action.sa_mask, SIGINT);
+  sigaddset(&action.sa_mask, SIGTERM);
+  for (const int signal : {SIGINT, SIGTERM}) sigaction(signal, &action, nullptr);
 }
 
 }  // namespace
@@ -33,14 +55,10 @@ std::size_t highest_resident_bytes() {
 
 Interrupts::Interrupts() {
   noted = 0;
-  std::signal(SIGINT, note);
-  std::signal(SIGTERM, note);
+  handle(note);
 }
 
-Interrupts::~Interrupts() {
-  std::signal(SIGINT, SIG_DFL);
-  std::signal(SIGTERM, SIG_DFL);
-}
+Interrupts::~Interrupts() { handle(SIG_DFL); }
 
 int Interrupts::signal() { return noted; }
 

@@ -8,7 +8,8 @@ std::size_t resident_bytes();
 std::size_t highest_resident_bytes();  // since the process began
 
 // While one lives, SIGINT and SIGTERM are noted instead of ending the process, so that the step under way can finish and
-// be saved. A second one ends it at once.
+// be saved. Another one ends the process at once if it comes more than a second later: a terminal and a supervisor
+// may both send the first.
 class Interrupts {
  public:
   Interrupts();

@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 #include <vector>
 
+#include "reprise/cli/output.h"
 #include "reprise/ops/cast.h"
 #include "reprise/ops/matmul.h"
 #include "reprise/ops/neg.h"
@@ -86,15 +87,14 @@ std::vector<Profile::Line> Profile::lines(std::int64_t steps, double step_second
 }
 
 void Profile::print(std::int64_t steps, double step_seconds, const MachinePeak& peak) const {
-  fmt::print("step {:.2f} ms; the machine: {:.0f} GFLOP/s f32, {:.0f} bf16, {:.1f} GB/s\n\n",
-             step_seconds * 1e3, peak.f32_flops / 1e9, peak.bf16_flops / 1e9, peak.bytes / 1e9);
-  fmt::print("{:32} {:>7} {:>9} {:>7} {:>9} {:>7} {:>8}\n", "op", "calls", "ms", "share", "GFLOP/s", "GB/s",
-             "of peak");
+  say("step {:.2f} ms; the machine: {:.0f} GFLOP/s f32, {:.0f} bf16, {:.1f} GB/s\n\n", step_seconds * 1e3,
+      peak.f32_flops / 1e9, peak.bf16_flops / 1e9, peak.bytes / 1e9);
+  say("{:32} {:>7} {:>9} {:>7} {:>9} {:>7} {:>8}\n", "op", "calls", "ms", "share", "GFLOP/s", "GB/s",
+      "of peak");
   for (const Line& line : lines(steps, step_seconds, peak)) {
-    fmt::print("{:32} {:>7.0f} {:>9.3f} {:>6.1f}%", line.op, line.calls, line.milliseconds, 100 * line.share);
-    if (line.calls > 0)
-      fmt::print(" {:>9.1f} {:>7.1f} {:>7.0f}%", line.gflops, line.gigabytes, 100 * line.of_peak);
-    fmt::print("\n");
+    say("{:32} {:>7.0f} {:>9.3f} {:>6.1f}%", line.op, line.calls, line.milliseconds, 100 * line.share);
+    if (line.calls > 0) say(" {:>9.1f} {:>7.1f} {:>7.0f}%", line.gflops, line.gigabytes, 100 * line.of_peak);
+    say("\n");
   }
 }
 

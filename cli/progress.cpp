@@ -6,6 +6,8 @@
 #include <cstdio>
 #include <utility>
 
+#include "reprise/cli/output.h"
+
 namespace reprise::cli {
 namespace {
 
@@ -29,8 +31,8 @@ Progress::Progress(std::string heading, std::int64_t total, std::int64_t done)
 }
 
 Progress::~Progress() {
-  if (drawn_) fmt::print("\n");
-  std::fflush(stdout);
+  if (drawn_) say("\n");
+  flush_output();
 }
 
 bool Progress::due(std::int64_t done) const {
@@ -43,12 +45,12 @@ void Progress::show(std::int64_t done, const std::string& figures) {
   last_ = std::chrono::steady_clock::now();
   if (terminal_) {
     // Return to the line's start and clear what was there.
-    fmt::print("\r\x1b[K{} {} {}/{}  {}", heading_, bar(done, total_), done, total_, figures);
+    say("\r\x1b[K{} {} {}/{}  {}", heading_, bar(done, total_), done, total_, figures);
     drawn_ = true;
   } else {
-    fmt::print("{}  {}/{}  {}\n", heading_, done, total_, figures);
+    say("{}  {}/{}  {}\n", heading_, done, total_, figures);
   }
-  std::fflush(stdout);
+  flush_output();
 }
 
 }  // namespace reprise::cli

@@ -6,13 +6,13 @@
 //   DIR/step-N/optimizer.safetensors
 //   DIR/step-N/tokenizer.json           of a model of text
 //
-// A save writes a new folder, then renames a new state.json into place, then removes the old folder: whenever the process
-// dies, state.json names a folder that is whole.
+// cli/run_folder.h says how a save replaces the older one.
 #include <cstdint>
 #include <string>
 #include <vector>
 
 #include "reprise/cli/options.h"
+#include "reprise/cli/run_folder.h"
 #include "reprise/core/random.h"
 #include "reprise/data/tokenizer.h"
 #include "reprise/nn/module.h"
@@ -21,7 +21,7 @@
 namespace reprise::cli {
 
 struct EpochResult {
-  double loss = 0;             // mean over the epoch's steps
+  double loss = 0;             // mean over the epoch's samples
   double test_accuracy = 0;    // of images
   double validation_loss = 0;  // of text, for each token
 };
@@ -36,16 +36,18 @@ struct RunPosition {
   std::int64_t epoch = 0;  // finished ones
   std::int64_t batch = 0;  // finished ones of the epoch under way
   std::int64_t step = 0;   // in all
-  double loss_sum = 0;     // over the finished batches of the epoch under way
+  double loss_sum = 0;     // over the samples of the finished batches of the epoch under way
   RandomAddress random;    // the thread's generator
   std::vector<EpochResult> results;
   std::vector<Validation> validations;  // those that --validate-every asked for
 };
 
-void save_run(const std::string& folder, const TrainSettings& settings, const RunPosition& position,
+// FileError leaves the older state of the run whole.
+void save_run(RunFolder& folder, const TrainSettings& settings, const RunPosition& position,
               nn::Module& model, const optim::Optimizer& optimizer, const data::Tokenizer* tokenizer);
 
-// What a run was saved with, before its model is made. FileError when the folder holds no saved run or a damaged one.
+// A saved run before its model is made. FileError if the folder holds no saved run, or a damaged one with numbers that no
+// run can have.
 struct SavedRun {
   TrainSettings settings;
   RunPosition position;
@@ -59,6 +61,10 @@ void load_weights(const SavedRun& run, nn::Module& model);
 
 // Weights and optimizer state; the position's random state is the caller's to set, after everything that draws numbers.
 void load_run(const SavedRun& run, nn::Module& model, optim::Optimizer& optimizer);
+
+// The settings with paths that hold in every folder. UsageError for a path that a saved run could not name, because it is
+// not UTF-8.
+TrainSettings with_absolute_paths(TrainSettings settings);
 
 // The saved settings, with those of `options` that were given. UsageError for one that the run cannot change.
 TrainSettings resumed_settings(const TrainSettings& saved, const TrainOptions& options);

@@ -3,20 +3,22 @@
 
 #include <algorithm>
 #include <chrono>
-#include <cmath>
 #include <csignal>
+#include <filesystem>
 #include <memory>
 #include <nlohmann/json.hpp>
-#include <thread>
+#include <system_error>
 #include <utility>
 
 #include "reprise/autograd/op.h"
 #include "reprise/cli/bytes.h"
-#include "reprise/cli/files.h"
+#include "reprise/cli/evaluation.h"
+#include "reprise/cli/finite.h"
 #include "reprise/cli/graph_step.h"
 #include "reprise/cli/network.h"
 #include "reprise/cli/optimizer.h"
 #include "reprise/cli/options.h"
+#include "reprise/cli/output.h"
 #include "reprise/cli/planning.h"
 #include "reprise/cli/process.h"
 #include "reprise/cli/progress.h"
@@ -24,55 +26,19 @@
 #include "reprise/cli/source.h"
 #include "reprise/cli/training_step.h"
 #include "reprise/core/memory.h"
+#include "reprise/core/output_file.h"
 #include "reprise/core/parallel.h"
+#include "reprise/core/readable_file.h"
 #include "reprise/data/loader.h"
 #include "reprise/data/text.h"
-#include "reprise/nn/eval_mode.h"
-#include "reprise/ops/cross_entropy.h"
 
 namespace reprise::cli {
 namespace {
 
 using Clock = std::chrono::steady_clock;
-constexpr std::int64_t kTestBatch = 250;
 
 double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
-}
-
-// The share of the test set whose largest logit is the target's.
-double accuracy(nn::Model& model, const Source& test, Device device) {
-  const NoGrad no_grad;
-  const nn::EvalMode eval(model);
-  std::int64_t right = 0;
-  const data::Loader loader(test, {.batch_size = kTestBatch});
-  for (auto [x, y] : loader.epoch(0)) {
-    const std::vector<double> logits = model(std::move(x).to(device)).to_vector();
-    const auto targets = y.read<std::int64_t>();
-    const auto classes = static_cast<std::ptrdiff_t>(model.classes());
-    // A NaN has no place in an order: the largest logit would be any.
-    if (std::any_of(logits.begin(), logits.end(), [](double logit) { return std::isnan(logit); }))
-      throw UserError("accuracy: a logit is NaN: check the weights, for they have probably diverged");
-    auto row = logits.begin();
-    for (std::int64_t target : targets) {
-      right += std::max_element(row, row + classes) - row == target;
-      row += classes;
-    }
-  }
-  return static_cast<double>(right) / static_cast<double>(test.size());
-}
-
-// The mean loss of the text's validation windows, for each token.
-double validation_loss(nn::Model& model, const Source& windows, std::int64_t batch_size, Device device) {
-  const NoGrad no_grad;
-  const nn::EvalMode eval(model);
-  double sum = 0;
-  const data::Loader loader(windows, {.batch_size = batch_size});
-  for (auto [x, y] : loader.epoch(0)) {
-    const auto count = static_cast<double>(y.size(0));
-    sum += count * cross_entropy(model(std::move(x).to(device)), std::move(y).to(device)).item();
-  }
-  return sum / static_cast<double>(windows.size());
 }
 
 // FNV-1a (Fowler, Noll, Vo) over the tokens.
@@ -87,17 +53,31 @@ std::uint64_t hash(const Tensor& tokens) {
 std::optional<data::Text> read_text(const TrainSettings& settings, const SavedRun* resumed) {
   const std::string file = text_file(settings.data);
   if (file.empty()) return std::nullopt;
-  if (resumed) return data::read_text(file, load_tokenizer(*resumed));
+  if (resumed) {
+    try {
+      check_readable(file);
+    } catch (const FileError& error) {
+      throw FileError(fmt::format("{}; --data text:FILE says where the run's text is now", error.what()));
+    }
+    return data::read_text(file, load_tokenizer(*resumed));
+  }
   using Kind = data::Tokenizer::Kind;
   return data::read_text(file, settings.tokenizer == "bytes" ? Kind::bytes : Kind::characters);
+}
+
+// The folder that the run is saved in; empty: none.
+const std::string& save_folder(const TrainOptions& options) {
+  return options.save.empty() ? options.resume : options.save;
 }
 
 // A training run: what is fixed, and where it stands.
 class Training {
  public:
-  // `text` is that of --data text:FILE.
-  Training(const TrainOptions& options, TrainSettings settings, std::optional<data::Text> text)
+  // `text` is that of --data text:FILE. `folder` is where the run is saved, or null.
+  Training(const TrainOptions& options, TrainSettings settings, std::optional<data::Text> text,
+           RunFolder* folder)
       : options_(options),
+        folder_(folder),
         settings_(std::move(settings)),
         device_(parse_device(options.device)),
         text_(std::move(text)),
@@ -117,6 +97,7 @@ class Training {
         optimizer_(make_optimizer(
             settings_.optimizer, model_.parameters(),
             {.lr = settings_.lr, .momentum = settings_.momentum, .weight_decay = settings_.weight_decay})) {
+    position_.random = random_state();
     if (settings_.augment && train_.sample.rank() != 3)
       throw UsageError(
           fmt::format("--augment: samples of shape {} are not images", to_string(train_.sample)));
@@ -126,6 +107,7 @@ class Training {
   void resume(const SavedRun& run) {
     load_run(run, model_, *optimizer_);
     position_ = run.position;
+    saved_step_ = position_.step;
     set_random_state(position_.random);
   }
 
@@ -138,7 +120,7 @@ class Training {
                         device_);
   }
   SourceOptions source_options(std::int64_t samples) const {
-    return {.folder = options_.data_dir,
+    return {.folder = settings_.data_dir,
             .sample = input_.sample,
             .dtype = input_.dtype,
             .classes = input_.classes,
@@ -154,13 +136,19 @@ class Training {
   bool stopping() const { return steps_are_done() || Interrupts::signal() != 0; }
   void plan();  // what --plan or --budget asks for
   StepFigures step(const data::Batch& batch);
+  StepFigures checked_step(const data::Batch& batch);
   void passage();       // the batches of the epoch that are left, or up to a stop
   void validate();      // where --validate-every asks for it
   void finish_epoch();  // accuracy or validation loss, results
   void save();
+  void check_weights();
+  double mean_loss() const;    // of the epoch under way
+  std::string advice() const;  // for a loss or weights that are not finite
+  void report_stop(const std::string& ended) const;
   void write_json(const std::string& ended) const;
 
   const TrainOptions& options_;
+  RunFolder* const folder_;
   const TrainSettings settings_;
   const Device device_;
   const std::optional<data::Text> text_;
@@ -174,7 +162,10 @@ class Training {
   std::optional<GraphStep> graph_;
   RunPosition position_;
 
+  std::int64_t saved_step_ = -1;  // the last one that the run was saved after
+
   // Of this process.
+  bool saved_here_ = false;
   std::int64_t steps_run_ = 0;
   std::int64_t samples_run_ = 0;  // images, or tokens
   double seconds_run_ = 0;
@@ -193,8 +184,8 @@ void Training::plan() {
   }
   checkpointing_ = chosen_checkpointing(options_.plan, checkpointing_.setting, step_of(model_, {}, batch));
   if (checkpointing_.plan)
-    fmt::print("plan: peak {} (predicted), {} nodes run again in a step\n",
-               megabytes(checkpointing_.plan->predicted_peak()), checkpointing_.plan->replays());
+    say("plan: peak {} (predicted), {} nodes run again in a step\n",
+        megabytes(checkpointing_.plan->predicted_peak()), checkpointing_.plan->replays());
 }
 
 // By the graph where one is asked for and the batch is a whole one: an epoch's last may not be.
@@ -217,8 +208,8 @@ void Training::passage() {
     optimizer_->set_lr(learning_rate(
         settings_.schedule, position_.step,
         {.lr = settings_.lr, .warmup = settings_.warmup, .steps = settings_.epochs * loader_.batches()}));
-    const StepFigures figures = step({x, y});
-    position_.loss_sum += figures.loss;
+    const StepFigures figures = checked_step({x, y});
+    position_.loss_sum += figures.loss * static_cast<double>(x.size(0));
     ++position_.batch;
     ++position_.step;
     ++steps_run_;
@@ -227,8 +218,7 @@ void Training::passage() {
     if (progress.due(position_.batch) || stopping())
       progress.show(
           position_.batch,
-          fmt::format("loss {:.4f}  {:.0f} {}/s  live {}  peak {}",
-                      reads_text() ? shown_loss : position_.loss_sum / static_cast<double>(position_.batch),
+          fmt::format("loss {:.4f}  {:.0f} {}/s  live {}  peak {}", reads_text() ? shown_loss : mean_loss(),
                       static_cast<double>(samples) / seconds_since(start),
                       predicts_tokens() ? "tokens" : "images", megabytes(memory::live(device_)),
                       megabytes(memory::peak(device_))));
@@ -242,16 +232,23 @@ void Training::passage() {
   seconds_run_ += seconds_since(start);
 }
 
+// A last, smaller batch counts by its samples.
+double Training::mean_loss() const {
+  const std::int64_t samples = std::min(position_.batch * settings_.batch, train_.size());
+  return position_.loss_sum / static_cast<double>(samples);
+}
+
 void Training::validate() {
   optimizer_->zero_grad();
   position_.validations.push_back({position_.step, validation_loss(model_, test_, settings_.batch, device_)});
-  fmt::print("step {}  validation loss {:.4f}\n", position_.step, position_.validations.back().loss);
-  std::fflush(stdout);
+  say("step {}  validation loss {:.4f}\n", position_.step, position_.validations.back().loss);
+  flush_output();
 }
 
 void Training::finish_epoch() {
   EpochResult result;
-  result.loss = position_.loss_sum / static_cast<double>(loader_.batches());
+  result.loss = mean_loss();
+  check_weights();
   if (predicts_tokens())
     result.validation_loss = validation_loss(model_, test_, settings_.batch, device_);
   else
@@ -260,16 +257,25 @@ void Training::finish_epoch() {
   ++position_.epoch;
   position_.batch = 0;
   position_.loss_sum = 0;
-  fmt::print("epoch {}/{}  loss {:.4f}  {}\n", position_.epoch, settings_.epochs, result.loss,
-             predicts_tokens() ? fmt::format("validation loss {:.4f}", result.validation_loss)
-                               : fmt::format("test accuracy {:.2f}%", 100 * result.test_accuracy));
-  std::fflush(stdout);
+  say("epoch {}/{}  loss {:.4f}  {}\n", position_.epoch, settings_.epochs, result.loss,
+      predicts_tokens() ? fmt::format("validation loss {:.4f}", result.validation_loss)
+                        : fmt::format("test accuracy {:.2f}%", 100 * result.test_accuracy));
+  flush_output();
+}
+
+// A step with a finite loss can leave weights that are not: an overflow in its gradients, or a rate that is too high.
+void Training::check_weights() {
+  const std::string name = first_not_finite(model_);
+  if (!name.empty())
+    throw Error(fmt::format("after step {}: {} is not finite{}", position_.step, name, advice()));
 }
 
 void Training::save() {
-  const std::string& folder = options_.save.empty() ? options_.resume : options_.save;
-  if (folder.empty()) return;
-  save_run(folder, settings_, position_, model_, *optimizer_, text_ ? &text_->tokenizer : nullptr);
+  if (!folder_) return;
+  check_weights();
+  save_run(*folder_, settings_, position_, model_, *optimizer_, text_ ? &text_->tokenizer : nullptr);
+  saved_step_ = position_.step;
+  saved_here_ = true;
 }
 
 void Training::write_json(const std::string& ended) const {
@@ -306,42 +312,82 @@ void Training::write_json(const std::string& ended) const {
   replace_file(options_.json, result.dump(2) + "\n");
 }
 
+// The step is run only if its loss is a number; then an error says which op made it otherwise.
+StepFigures Training::checked_step(const data::Batch& batch) {
+  try {
+    return step(batch);
+  } catch (const NonFiniteLoss& error) {
+    throw Error(fmt::format("step {}: the loss is {}{}", position_.step + 1, error.value, advice()));
+  }
+}
+
+std::string Training::advice() const {
+  std::string kept;
+  if (folder_ && saved_step_ >= 0)
+    kept = fmt::format("; {} holds the run as it was after step {}", save_folder(options_), saved_step_);
+  return kept + "; a lower --lr or a --warmup may keep the weights finite";
+}
+
+void Training::report_stop(const std::string& ended) const {
+  const std::string goes_on =
+      folder_ ? fmt::format("; reprise train --resume {} goes on", save_folder(options_)) : "";
+  say("stopped by {} after step {}{}\n", ended, position_.step, goes_on);
+}
+
 int Training::run() {
   plan();
   if (options_.cuda_graph) check_cuda_graph(device_, checkpointing_);
-  const Interrupts interrupts;
   memory::reset_peak(device_);
   if (position_.epoch >= settings_.epochs)
-    fmt::print("{} of {} epochs are done; --epochs asks for more\n", position_.epoch, settings_.epochs);
+    say("{} of {} epochs are done; --epochs asks for more\n", position_.epoch, settings_.epochs);
   while (position_.epoch < settings_.epochs && !stopping()) {
     passage();
     if (position_.batch == loader_.batches()) finish_epoch();
     save();
   }
   const int signal = Interrupts::signal();
+  if (signal != 0 && !saved_here_) save();  // stopped before the first step
   const std::string ended = signal == SIGINT    ? "SIGINT"
                             : signal == SIGTERM ? "SIGTERM"
                             : steps_are_done()  ? "steps"
                                                 : "epochs";
   write_json(ended);
-  if (signal != 0) {
-    const std::string& folder = options_.save.empty() ? options_.resume : options_.save;
-    fmt::print("stopped by {} after step {}{}\n", ended, position_.step,
-               folder.empty() ? "" : fmt::format("; reprise train --resume {} goes on", folder));
-    return 128 + signal;
-  }
-  return 0;
+  if (signal == 0) return 0;
+  report_stop(ended);
+  return 128 + signal;
+}
+
+bool is_same_folder(const std::string& a, const std::string& b) {
+  std::error_code error;
+  return a == b || std::filesystem::equivalent(a, b, error);
+}
+
+// Takes the folder that the run is saved in; none if it is not saved.
+std::unique_ptr<RunFolder> take_folder(const TrainOptions& options) {
+  if (options.overwrite && options.save.empty())
+    throw UsageError("--overwrite: there is nothing to overwrite without --save");
+  if (save_folder(options).empty()) return nullptr;
+  using Existing = RunFolder::Existing;
+  const bool same = options.save.empty() || is_same_folder(options.save, options.resume);
+  return std::make_unique<RunFolder>(save_folder(options), same                ? Existing::resume
+                                                           : options.overwrite ? Existing::overwrite
+                                                                               : Existing::refuse);
 }
 
 }  // namespace
 
 int train(TrainOptions options) {
+  const Interrupts interrupts;  // from here on a signal is a stop that is saved
   std::optional<SavedRun> saved;
+  if (!options.resume.empty()) open_run(options.resume);  // before a folder that holds no run is written
+  if (!options.json.empty()) check_writable(options.json);
+  const std::unique_ptr<RunFolder> folder = take_folder(options);
   TrainSettings settings = options.settings;
   if (!options.resume.empty()) {
-    saved = open_run(options.resume);
+    saved = open_run(options.resume);  // as it is now that no other process can change it
     settings = resumed_settings(saved->settings, options);
   }
+  if (folder || !options.json.empty()) settings = with_absolute_paths(settings);
   if (settings.threads == 0) settings.threads = num_threads();
   set_num_threads(settings.threads);
   if (options.memory_limit) memory::set_limit(parse_device(options.device), *options.memory_limit);
@@ -353,7 +399,7 @@ int train(TrainOptions options) {
           fmt::format("{}: not the text that the saved run began with: it has other characters", text->path));
     settings.text_hash = found;
   }
-  Training training(options, settings, std::move(text));
+  Training training(options, settings, std::move(text), folder.get());
   if (saved) training.resume(*saved);
   return training.run();
 }

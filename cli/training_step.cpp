@@ -1,6 +1,9 @@
 #include "reprise/cli/training_step.h"
 
+#include <fmt/format.h>
+
 #include <chrono>
+#include <cmath>
 
 #include "reprise/autograd/tape.h"
 #include "reprise/checkpoint/online_eviction.h"
@@ -9,6 +12,10 @@
 #include "reprise/ops/cross_entropy.h"
 
 namespace reprise::cli {
+
+NonFiniteLoss::NonFiniteLoss(double loss)
+    : Error(fmt::format("the loss is {}: the step was not made", std::isnan(loss) ? "NaN" : "infinite")),
+      value(std::isnan(loss) ? "NaN" : "infinite") {}
 
 data::Batch on_device(data::Batch batch, Device device) {
   const memory::TagScope data(memory::Tag::data);
@@ -39,6 +46,7 @@ StepFigures training_step(nn::Model& model, const Checkpointing& checkpointing, 
     figures.replayed_nodes = tape.replays();
     if (!is_dry_run()) figures.loss = loss.item();
   }
+  if (!std::isfinite(figures.loss)) throw NonFiniteLoss(figures.loss);
   optimizer.step();
   if (!is_dry_run()) services(device).synchronize();
   figures.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();

@@ -8,6 +8,7 @@
 
 #include "reprise/autograd/plan.h"
 #include "reprise/checkpoint/trace.h"
+#include "reprise/core/error.h"
 #include "reprise/data/dataset.h"
 #include "reprise/nn/models.h"
 #include "reprise/optim/optimizer.h"
@@ -32,13 +33,19 @@ struct Checkpointing {
   std::optional<std::size_t> online_budget = {};  // not in a dry run
 };
 
+// The loss of a step is NaN or infinite. Thrown before the optimizer's step, so that the weights stay as they were.
+struct NonFiniteLoss : Error {
+  explicit NonFiniteLoss(double loss);
+  std::string value;  // "NaN" or "infinite"
+};
+
 // The batch on this device, counted as data.
 data::Batch on_device(data::Batch batch, Device device);
 
 // Forward, loss (cross-entropy) and backward: what a plan is made for. Model and batch must outlive it.
 checkpoint::Step step_of(nn::Model& model, nn::CheckpointSetting setting, const data::Batch& batch);
 
-// zero_grad, forward, loss (cross-entropy), backward, optimizer. Resets the meter's peak at the start when asked to
+// zero_grad, forward, loss (cross-entropy), backward, optimizer. NonFiniteLoss. Resets the meter's peak at the start when asked to
 // measure; else the byte figures are zero.
 enum class Measure { time, bytes };
 StepFigures training_step(nn::Model& model, const Checkpointing& checkpointing, optim::Optimizer& optimizer,

@@ -11,7 +11,9 @@
 using Catch::Contains;
 using cli_test::content;
 using cli_test::reprise;
+using cli_test::run;
 using cli_test::tree;
+using cli_test::operator+;
 using Words = std::vector<std::string>;
 
 namespace {
@@ -22,21 +24,6 @@ std::string write_text(const std::string& path, int lines) {
   std::ofstream file(path, std::ios::binary);
   for (int i = 0; i < lines; ++i) file << kSentence;
   return path;
-}
-
-Words operator+(Words words, const Words& more) {
-  words.insert(words.end(), more.begin(), more.end());
-  return words;
-}
-
-cli_test::Result run(const Words& words, int code = 0) {
-  std::string line;
-  for (const std::string& word : words) line += " " + word;
-  INFO("reprise" << line);
-  cli_test::Result result = reprise(words);
-  INFO(result.out << result.err);
-  REQUIRE(result.code == code);
-  return result;
 }
 
 const Words kSmall = {"--model",   "gpt", "--layers", "1", "--width", "32",   "--heads",   "2",

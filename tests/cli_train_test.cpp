@@ -14,45 +14,13 @@
 #include "reprise/tests/cli_program.h"
 
 using Catch::Contains;
+using cli_test::check_equal_runs;
 using cli_test::content;
 using cli_test::reprise;
-using cli_test::tree;
+using cli_test::run;
+using cli_test::wait_for;
+using cli_test::operator+;
 using Words = std::vector<std::string>;
-
-namespace {
-
-Words operator+(Words words, const Words& more) {
-  words.insert(words.end(), more.begin(), more.end());
-  return words;
-}
-
-void run(const Words& words) {
-  std::string line;
-  for (const std::string& word : words) line += " " + word;
-  INFO("reprise" << line);
-  const cli_test::Result result = reprise(words);
-  INFO(result.out << result.err);
-  REQUIRE(result.code == 0);
-}
-
-void check_equal_runs(const std::string& a, const std::string& b) {
-  const auto files = tree(a), others = tree(b);
-  REQUIRE(files.size() == 3);
-  REQUIRE(others.size() == files.size());
-  for (std::size_t i = 0; i < files.size(); ++i) {
-    CHECK(files[i].first == others[i].first);
-    INFO(files[i].first);
-    CHECK((files[i].second == others[i].second));  // in parentheses: not printed
-  }
-}
-
-void wait_for(const std::string& file, cli_test::Program& program) {
-  for (int i = 0; i < 60000 && !std::filesystem::exists(file) && !program.ended(); ++i)
-    std::this_thread::sleep_for(std::chrono::milliseconds(1));
-  REQUIRE(std::filesystem::exists(file));
-}
-
-}  // namespace
 
 TEST_CASE("cli train: a run stopped in an epoch's middle and resumed has the bits of one that never stopped",
           "[cli]") {
@@ -133,12 +101,6 @@ TEST_CASE("cli train: a kill loses nothing saved", "[cli]") {
     last = steps;
   }
   REQUIRE(last > 0);
-  // A process that died between writing a folder and naming it leaves this; one that died while writing, the other.
-  const std::string next = killed + "/step-" + std::to_string(last + 1);
-  std::filesystem::create_directories(next);
-  std::filesystem::create_directories(next + ".partial");
-  std::ofstream(next + "/weights.safetensors") << "half";
-  std::ofstream(next + ".partial/else") << "half";
   run({"train", "--resume", killed, "--steps", "1"});
   run(command + Words{"--epochs", "1000000", "--save", whole, "--steps", std::to_string(last + 1)});
   check_equal_runs(whole, killed);  // nor is anything left of the killed processes
