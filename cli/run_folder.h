@@ -29,8 +29,8 @@ std::string current_step_folder(const std::filesystem::path& folder);
 
 class RunFolder {
  public:
-  // A folder that holds a run already is refused, or a new run replaces the run when it is first saved, or the run
-  // goes on.
+  // Decides about a folder that holds a run already. `refuse`: an error. `overwrite`: the new run replaces the old one
+  // when it is first saved. `resume`: the run goes on.
   enum class Existing { refuse, overwrite, resume };
 
   // Makes the folder if there is none, and takes it for this process. UsageError for a folder that holds a run (with

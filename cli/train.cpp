@@ -312,12 +312,18 @@ void Training::write_json(const std::string& ended) const {
   replace_file(options_.json, result.dump(2) + "\n");
 }
 
-// The step is run only if its loss is a number; then an error says which op made it otherwise.
+// A step whose loss is not finite is not made. Its forward and backward run again, to find the first op that made such a
+// number. A look at every step would cost too much.
 StepFigures Training::checked_step(const data::Batch& batch) {
+  const RandomAddress before = random_state();
   try {
     return step(batch);
   } catch (const NonFiniteLoss& error) {
-    throw Error(fmt::format("step {}: the loss is {}{}", position_.step + 1, error.value, advice()));
+    set_random_state(before);
+    const std::string op =
+        first_op_not_finite(model_, checkpointing_, *optimizer_, on_device(batch, device_));
+    throw Error(fmt::format("step {}: the loss is {}{}{}{}", position_.step + 1, error.value,
+                            op.empty() ? "" : ": the first op to make such a number is ", op, advice()));
   }
 }
 

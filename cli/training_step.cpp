@@ -5,6 +5,7 @@
 #include <chrono>
 #include <cmath>
 
+#include "reprise/autograd/finite_check.h"
 #include "reprise/autograd/tape.h"
 #include "reprise/checkpoint/online_eviction.h"
 #include "reprise/core/dry_run.h"
@@ -27,6 +28,17 @@ checkpoint::Step step_of(nn::Model& model, nn::CheckpointSetting setting, const 
     const Tensor loss = cross_entropy(model(batch.inputs, setting), batch.targets);
     tape.backward(loss);
   };
+}
+
+std::string first_op_not_finite(nn::Model& model, const Checkpointing& checkpointing,
+                                optim::Optimizer& optimizer, const data::Batch& batch) {
+  optimizer.zero_grad();
+  Tape tape({.plan = checkpointing.plan});
+  std::optional<checkpoint::OnlineEviction> eviction;
+  if (checkpointing.online_budget) eviction.emplace(tape, *checkpointing.online_budget);
+  const FiniteCheck check(tape);
+  tape.backward(cross_entropy(model(batch.inputs, checkpointing.setting), batch.targets));
+  return check.first() ? check.first()->text : std::string();
 }
 
 StepFigures training_step(nn::Model& model, const Checkpointing& checkpointing, optim::Optimizer& optimizer,

@@ -45,6 +45,11 @@ data::Batch on_device(data::Batch batch, Device device);
 // Forward, loss (cross-entropy) and backward: what a plan is made for. Model and batch must outlive it.
 checkpoint::Step step_of(nn::Model& model, nn::CheckpointSetting setting, const data::Batch& batch);
 
+// Runs forward and backward of a step once more, with a look at every output and gradient. Describes the first op that made
+// NaN or infinity; empty if all was finite. The caller restores the random state that the step began with.
+std::string first_op_not_finite(nn::Model& model, const Checkpointing& checkpointing,
+                                optim::Optimizer& optimizer, const data::Batch& batch);
+
 // zero_grad, forward, loss (cross-entropy), backward, optimizer. NonFiniteLoss. Resets the meter's peak at the start when asked to
 // measure; else the byte figures are zero.
 enum class Measure { time, bytes };

@@ -1,6 +1,7 @@
 // Saved runs and everything that can end a process: kills and interrupts at random moments, and full disks. A resumed run
 // ends with the bits of one that nobody disturbed, and its folder holds nothing else.
 #include <signal.h>
+#include <sys/mount.h>
 
 #include <catch2/catch.hpp>
 #include <chrono>
@@ -97,6 +98,34 @@ void interrupts(int count) {
   check_undisturbed(saved, folder / "reference");
 }
 
+// A disk of its own in memory, if this user may mount one.
+class SmallDisk {
+ public:
+  explicit SmallDisk(const std::string& path) : path_(path) {
+    fs::create_directory(path);
+    mounted_ = mount("none", path.c_str(), "tmpfs", 0, "size=4m") == 0;
+  }
+  ~SmallDisk() {
+    if (mounted_) umount(path_.c_str());
+  }
+  SmallDisk(const SmallDisk&) = delete;
+  SmallDisk& operator=(const SmallDisk&) = delete;
+  bool mounted() const { return mounted_; }
+  // Leaves this much of it free.
+  void fill(std::uint64_t free) const {
+    const std::uint64_t all = fs::space(path_).available;
+    std::ofstream(path_ + "/filler") << std::string(all > free ? all - free : 0, 'x');
+  }
+  void empty() const { fs::remove(path_ + "/filler"); }
+  bool forbid_writing() const {
+    return mount("none", path_.c_str(), "tmpfs", MS_REMOUNT | MS_RDONLY, nullptr) == 0;
+  }
+
+ private:
+  const std::string path_;
+  bool mounted_ = false;
+};
+
 void full_disks(int count) {
   const unsigned seed = std::random_device()();
   INFO("seed " << seed);
@@ -133,6 +162,38 @@ TEST_CASE("cli crash: 200 interrupts", "[cli][crash][slow]") { interrupts(200); 
 
 TEST_CASE("cli crash: a full disk keeps the older state whole", "[cli][crash]") { full_disks(5); }
 TEST_CASE("cli crash: 60 full disks", "[cli][crash][slow]") { full_disks(60); }
+
+TEST_CASE("cli crash: a real disk that fills up, and one that forbids writing", "[cli][crash]") {
+  const unsigned seed = std::random_device()();
+  INFO("seed " << seed);
+  Moments moments(seed);
+  const TemporaryFolder folder;
+  const SmallDisk disk(folder / "disk");
+  if (!disk.mounted()) {
+    WARN("skipped: this user may not mount a disk");
+    return;
+  }
+  const std::string saved = folder / "disk/saved", reference = folder / "reference";
+  run(kTrain + Words{"--epochs", "1000000", "--steps", "1", "--save", saved});
+  for (int i = 0; i < 4; ++i) {
+    disk.fill(static_cast<std::uint64_t>(moments.up_to(1'300'000)));
+    const auto before = cli_test::tree(saved);
+    const auto result = cli_test::reprise({"train", "--resume", saved, "--steps", "2"});
+    INFO(result.out << result.err);
+    if (result.code != 0) {
+      CHECK(result.code == 1);
+      CHECK_THAT(result.err, Contains("No space left on device"));
+      CHECK((cli_test::tree(saved) == before));
+    }
+    disk.empty();
+  }
+  check_undisturbed(saved, reference);
+  REQUIRE(disk.forbid_writing());
+  const auto result = cli_test::reprise({"train", "--resume", saved, "--steps", "2"});
+  CHECK(result.code == 1);
+  CHECK_THAT(result.err, Contains("Read-only file system"));
+  CHECK_THAT(result.out, !Contains("epoch"));
+}
 
 TEST_CASE("cli crash: a plan, a table and a frontier keep their older files on a full disk", "[cli][crash]") {
   const TemporaryFolder folder;
