@@ -34,21 +34,50 @@ HWY_INLINE void score_product(const Tile& tile, std::int64_t head_dim, Rows<cons
               {scores + first * kTile + skipped, kTile}, false);
   });
 }
+// Whether the products may read all of `rows` although some of what they multiply is hidden: a weight of 0 hides no NaN
+// and no infinity.
+HWY_INLINE bool may_multiply(const ScoreContext& context, const Tile& tile, Rows<const float> rows,
+                             std::int64_t count, std::int64_t columns) {
+  return !context.hides_some(tile) || all_finite(rows, count, columns);
+}
+// y += weight b
+HWY_INLINE void add_weighted(float weight, const float* b, float* y, std::int64_t columns) {
+  map(y, b, y, columns, [w = set(weight)](Vec sum, Vec x) HWY_ATTR { return hn::MulAdd(w, x, sum); });
+}
+
 // y_i (+)= sum over j of weights[j][i] b_j
-HWY_INLINE void query_product(const Tile& tile, std::int64_t head_dim, const float* weights,
+HWY_INLINE void query_product(const ScoreContext& context, const Tile& tile, const float* weights,
                               Rows<const float> b, Rows<float> y, bool add) {
+  const std::int64_t head_dim = context.shape.head_dim;
+  if (!may_multiply(context, tile, b, tile.keys, head_dim)) {
+    for (std::int64_t i = 0; i < tile.queries; ++i) {
+      if (!add) std::fill_n(from_row(y, i).data, head_dim, 0.0F);
+      for (std::int64_t j = 0; j < tile.keys; ++j)
+        if (context.sees(tile, i, j))
+          add_weighted(weights[j * kTile + i], from_row(b, j).data, from_row(y, i).data, head_dim);
+    }
+    return;
+  }
   for_each_strip(tile.queries, tile, [&](std::int64_t first, std::int64_t count) HWY_ATTR {
     const std::int64_t seen = tile.diagonal ? std::min(tile.keys, first + count) : tile.keys;
     product(count, head_dim, seen, {weights + first, 1, kTile}, b, from_row(y, first), add);
   });
 }
-// y_j (+)= sum over i of weights[j][i] b_i
-HWY_INLINE void key_product(const Tile& tile, std::int64_t head_dim, const float* weights,
-                            Rows<const float> b, Rows<float> y, bool add) {
+// y_j += sum over i of weights[j][i] b_i
+HWY_INLINE void key_product(const ScoreContext& context, const Tile& tile, const float* weights,
+                            Rows<const float> b, Rows<float> y) {
+  const std::int64_t head_dim = context.shape.head_dim;
+  if (!may_multiply(context, tile, b, tile.queries, head_dim)) {
+    for (std::int64_t j = 0; j < tile.keys; ++j)
+      for (std::int64_t i = 0; i < tile.queries; ++i)
+        if (context.sees(tile, i, j))
+          add_weighted(weights[j * kTile + i], from_row(b, i).data, from_row(y, j).data, head_dim);
+    return;
+  }
   for_each_strip(tile.keys, tile, [&](std::int64_t first, std::int64_t count) HWY_ATTR {
     const std::int64_t skipped = tile.diagonal ? std::min(first, tile.queries) : 0;
     product(count, head_dim, tile.queries - skipped, {weights + first * kTile + skipped, kTile, 1},
-            from_row(b, skipped), from_row(y, first), add);
+            from_row(b, skipped), from_row(y, first), true);
   });
 }
 
@@ -87,7 +116,7 @@ HWY_INLINE void forward_tile(const ScoreContext& context, const ForwardHead& hea
       for (std::int64_t i = 0; i < queries; ++i)
         map(sum + i * s.head_dim, sum + i * s.head_dim, s.head_dim,
             [c = correction[i]](Vec x) HWY_ATTR { return hn::Mul(x, set(c)); });
-    query_product(tile, s.head_dim, scores, from_row(head.v, k0), {sum, s.head_dim}, true);
+    query_product(context, tile, scores, from_row(head.v, k0), {sum, s.head_dim}, true);
   });
   for (std::int64_t i = 0; i < queries; ++i) {
     const float divided = total[i] == 0 ? 0.0F : 1 / total[i];
@@ -116,12 +145,10 @@ HWY_INLINE void backward_head(const ScoreContext& context, const BackwardHead& h
       score_product(tile, s.head_dim, from_row(head.v, k0), dy_transposed, gradients);
       hide(context, tile, weights);
       score_gradients(context, tile, weights, gradients, lse, delta);
-      if (head.dv.data)
-        key_product(tile, s.head_dim, weights, from_row(head.dy, q0), from_row(head.dv, k0), true);
-      if (head.dk.data)
-        key_product(tile, s.head_dim, gradients, from_row(head.q, q0), from_row(head.dk, k0), true);
+      if (head.dv.data) key_product(context, tile, weights, from_row(head.dy, q0), from_row(head.dv, k0));
+      if (head.dk.data) key_product(context, tile, gradients, from_row(head.q, q0), from_row(head.dk, k0));
       if (head.dq.data)
-        query_product(tile, s.head_dim, gradients, from_row(head.k, k0), from_row(head.dq, q0), k0 > 0);
+        query_product(context, tile, gradients, from_row(head.k, k0), from_row(head.dq, q0), k0 > 0);
     });
     if (head.dq.data && s.keys == 0)
       for (std::int64_t i = q0; i < q0 + queries; ++i)

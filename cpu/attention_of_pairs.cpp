@@ -84,16 +84,69 @@ HWY_INLINE void round_weights(const Tile& tile, const float* values, BFloat16* r
   }
 }
 
+// Products multiply hidden rows by a weight of 0, which hides no NaN and no infinity. So their operands are cleared, and
+// add_non_finite() gives what was cleared to the sums that see it.
+
+HWY_INLINE bool is_finite(BFloat16 x) { return (x.bits & 0x7F80) != 0x7F80; }
+
+// NaN and infinity become 0. Whether there were any.
+HWY_INLINE bool clear_non_finite(BFloat16* x, std::int64_t count) {
+  bool any = false;
+  for (std::int64_t i = 0; i < count; ++i) any |= !is_finite(x[i]);
+  for (std::int64_t i = 0; any && i < count; ++i)
+    if (!is_finite(x[i])) x[i] = {};
+  return any;
+}
+
+// add(i, j, d, weights[j][i] * row d of `from`) for all that is not finite and seen; from(i, j) is the row.
+template <class From, class Add>
+HWY_INLINE void add_non_finite(const ScoreContext& context, const Tile& tile, const float* weights, From from,
+                               Add add) {
+  for (std::int64_t j = 0; j < tile.keys; ++j)
+    for (std::int64_t i = 0; i < tile.queries; ++i) {
+      if (!context.sees(tile, i, j)) continue;
+      const BFloat16* row = from(i, j);
+      for (std::int64_t d = 0; d < context.shape.head_dim; ++d)
+        if (!is_finite(row[d])) add(i, j, d, weights[j * kTile + i] * to_float(row[d]));
+    }
+}
+
+// To the sums of queries, from rows of keys.
+HWY_INLINE void add_non_finite_keys(const ScoreContext& context, const Tile& tile, const PairScratch& s,
+                                    const float* weights, const BFloat16* rows) {
+  add_non_finite(
+      context, tile, weights,
+      [&](std::int64_t, std::int64_t j) { return rows + (tile.first_key + j) * s.depth; },
+      [&](std::int64_t i, std::int64_t, std::int64_t d, float term) { s.sum[d * kTile + i] += term; });
+}
+
+// To the sums of keys, from rows of queries.
+HWY_INLINE void add_non_finite_queries(const ScoreContext& context, const Tile& tile, const PairScratch& s,
+                                       const float* weights, Rows<const BFloat16> rows, float* sum) {
+  add_non_finite(
+      context, tile, weights,
+      [&](std::int64_t i, std::int64_t) { return from_row(rows, tile.first_query + i).data; },
+      [&](std::int64_t, std::int64_t j, std::int64_t d, float term) {
+        sum[(tile.first_key + j) * s.depth + d] += term;
+      });
+}
+
+HWY_INLINE bool hides_some(const AttentionSettings& settings, const ConstView& mask) {
+  return settings.causal || mask.info;
+}
+
 struct PairForwardHead {
   Rows<const BFloat16> q;
   Rows<BFloat16> y;
   float* lse;
+  bool v_cleared;  // in s.transposed
 };
 struct PairBackwardHead {
   Rows<const BFloat16> q, y, dy;
   const float* lse;
   Rows<BFloat16> dq;  // data is null where it is not wanted
   bool wants_dk, wants_dv;
+  bool k_cleared;  // in s.transposed
 };
 
 // Copies k and v of one head, padded.
@@ -145,6 +198,7 @@ HWY_INLINE void forward_tile(const PairProducts& product, const ScoreContext& co
     round_into_pairs(tile, s.scores, s.weight_pairs);
     if (k0 > 0) scale_sum(s, s.correction);
     query_product(product, tile, s, k0 > 0);
+    if (head.v_cleared) add_non_finite_keys(context, tile, s, s.scores, s.v);
   });
   for (std::int64_t i = 0; i < kTile; ++i) {
     if (i < queries) head.lse[q0 + i] = s.highest[i] + std::log(s.total[i]);
@@ -159,9 +213,12 @@ HWY_INLINE void backward_tile(const PairProducts& product, const ScoreContext& c
                               const PairBackwardHead& head, const PairBackwardScratch& s, std::int64_t q0) {
   const AttentionShape& shape = context.shape;
   const std::int64_t queries = std::min(kTile, shape.queries - q0);
+  const bool hides = hides_some(context.settings, context.mask_values);
   read_queries(head.q, q0, queries, shape, s, s.q_pairs);
+  const bool q_cleared = hides && clear_non_finite(s.rows, kTile * s.depth);
   pair_rows({s.rows, s.depth}, kTile, s.depth, {s.q_rows, s.depth});
   read_queries(head.dy, q0, queries, shape, s, s.dy_pairs);
+  const bool dy_cleared = hides && clear_non_finite(s.rows, kTile * s.depth);
   pair_rows({s.rows, s.depth}, kTile, s.depth, {s.dy_rows, s.depth});
   read_row_terms(shape, q0, head.dy, head.y, head.lse, s.lse, s.delta);
   if (shape.keys == 0) std::fill(s.sum, s.sum + s.depth * kTile, 0.0F);
@@ -171,18 +228,25 @@ HWY_INLINE void backward_tile(const PairProducts& product, const ScoreContext& c
                   static_cast<float>(context.settings.scale), s.scores);
     score_product(product, tile, s.depth, s.v + k0 * s.depth, s.dy_pairs, 1, s.gradients);
     hide(context, tile, s.scores);
+    // Products add up over whole tiles: a masked key that is NaN must not meet the padding.
+    for (std::int64_t j = 0; hides && queries < kTile && j < tile.keys; ++j)
+      std::fill(s.scores + j * kTile + queries, s.scores + (j + 1) * kTile,
+                -std::numeric_limits<float>::infinity());
     score_gradients(context, tile, s.scores, s.gradients, s.lse, s.delta);
     if (head.wants_dv) {
       round_weights(tile, s.scores, s.weights);
       key_product(product, tile, s.depth, s.weights, s.dy_rows, s.dv);
+      if (dy_cleared) add_non_finite_queries(context, tile, s, s.scores, head.dy, s.dv);
     }
     if (head.wants_dk) {
       round_weights(tile, s.gradients, s.score_gradients);
       key_product(product, tile, s.depth, s.score_gradients, s.q_rows, s.dk);
+      if (q_cleared) add_non_finite_queries(context, tile, s, s.gradients, head.q, s.dk);
     }
     if (head.dq.data) {
       round_into_pairs(tile, s.gradients, s.weight_pairs);
       query_product(product, tile, s, k0 > 0);
+      if (head.k_cleared) add_non_finite_keys(context, tile, s, s.gradients, s.k);
     }
   });
   if (head.dq.data) write_queries(s, q0, queries, shape, head.dq);
@@ -198,11 +262,13 @@ void attention_of_pairs(const AttentionArgs& args, std::span<std::byte> workspac
                           const PairProducts product(*pair_products().front());
                           read_keys(args.k, args.v, shape, b, key_head, s);
                           transpose({s.v, s.depth}, s.keys, s.depth, s.row_pairs, {s.transposed, s.keys});
+                          const bool cleared = hides_some(args.settings, args.mask) &&
+                                               clear_non_finite(s.transposed, s.keys * s.depth);
                           for (std::int64_t h = key_head * group; h < (key_head + 1) * group; ++h) {
                             const PairForwardHead head = {
                                 head_rows<BFloat16>(args.q, shape, shape.queries, b, h),
                                 head_rows<BFloat16>(whole(args.y, shape), shape, shape.queries, b, h),
-                                args.lse.as<float>() + (b * shape.heads + h) * shape.queries};
+                                args.lse.as<float>() + (b * shape.heads + h) * shape.queries, cleared};
                             const ScoreContext context(shape, args.settings, args.mask, b, h);
                             for (std::int64_t q0 = 0; q0 < shape.queries; q0 += kTile)
                               forward_tile(product, context, head, s, q0);
@@ -220,6 +286,8 @@ void attention_backward_of_pairs(const AttentionBackwardArgs& args, std::span<st
                           const PairProducts product(*pair_products().front());
                           read_keys(args.k, args.v, shape, b, key_head, s);
                           transpose({s.k, s.depth}, s.keys, s.depth, s.row_pairs, {s.transposed, s.keys});
+                          const bool cleared = hides_some(args.settings, args.mask) &&
+                                               clear_non_finite(s.transposed, s.keys * s.depth);
                           std::fill(s.dk, s.dk + s.keys * s.depth, 0.0F);
                           std::fill(s.dv, s.dv + s.keys * s.depth, 0.0F);
                           for (std::int64_t h = key_head * group; h < (key_head + 1) * group; ++h) {
@@ -230,7 +298,8 @@ void attention_backward_of_pairs(const AttentionBackwardArgs& args, std::span<st
                                 args.lse.as<float>() + (b * shape.heads + h) * shape.queries,
                                 head_rows<BFloat16>(args.dq, shape, shape.queries, b, h),
                                 args.dk.values.info != nullptr,
-                                args.dv.values.info != nullptr};
+                                args.dv.values.info != nullptr,
+                                cleared};
                             const ScoreContext context(shape, args.settings, args.mask, b, h);
                             for (std::int64_t q0 = 0; q0 < shape.queries; q0 += kTile)
                               backward_tile(product, context, head, s, q0);

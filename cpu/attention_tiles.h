@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 
 #include "reprise/cpu/attention_mask.h"
 
@@ -54,6 +55,17 @@ struct ScoreContext {
         mask(values, s, batch_entry, head),
         b(batch_entry),
         h(head) {}
+
+  bool hides_some(const Tile& tile) const { return tile.diagonal || mask_values.info; }
+  // Whether query i of the tile sees key j of the tile: neither causality nor the mask hides the key.
+  bool sees(const Tile& tile, std::int64_t i, std::int64_t j) const {
+    const std::int64_t query = tile.first_query + i, key = tile.first_key + j;
+    if (settings.causal && key > query) return false;
+    if (!mask_values.info) return true;
+    const std::int64_t at = mask.first + query * mask.query + key * mask.key;
+    if (mask_values.info->dtype == DType::boolean) return mask_values.as<bool>()[at];
+    return mask_values.as<float>()[at] != -std::numeric_limits<float>::infinity();
+  }
 };
 
 // Calls body(tile) for the tiles of keys that the tile of queries from q0 on sees any of, in order.

@@ -37,6 +37,18 @@ HWY_INLINE Rows<T> from_row(Rows<T> rows, std::int64_t first) {
   return {rows.data + first * rows.row, rows.row};
 }
 
+// No element is NaN or infinite.
+template <class T>
+HWY_INLINE bool all_finite(Rows<const T> rows, std::int64_t count, std::int64_t columns) {
+  Vec sum = hn::Zero(F32());  // of x - x: 0 if x is finite, NaN otherwise
+  for (std::int64_t i = 0; i < count; ++i)
+    for_places(columns, [&](std::int64_t d, auto read) HWY_ATTR {
+      const Vec x = read(from_row(rows, i).data + d);
+      sum = hn::Add(sum, hn::Sub(x, x));
+    });
+  return sum_of_lanes(sum) == 0;
+}
+
 // To bf16, to nearest even; nothing where `to` is not wanted.
 HWY_INLINE void round_rows(Rows<float> from, std::int64_t rows, std::int64_t columns, Rows<BFloat16> to) {
   for (std::int64_t i = 0; to.data && i < rows; ++i)

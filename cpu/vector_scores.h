@@ -38,10 +38,12 @@ HWY_INLINE void hide(const ScoreContext& context, const Tile& tile, float* score
       const std::int64_t at = context.mask.first + (tile.first_query + i) * context.mask.query +
                               (tile.first_key + j) * context.mask.key;
       float& score = scores[j * kTile + i];
-      if (!boolean)
-        score += context.mask_values.as<float>()[at];
-      else if (!context.mask_values.as<bool>()[at])
-        score = kLowest;
+      if (boolean) {
+        if (!context.mask_values.as<bool>()[at]) score = kLowest;
+      } else {
+        const float added = context.mask_values.as<float>()[at];
+        score = added == kLowest ? kLowest : score + added;  // a hidden key may be NaN
+      }
     }
 }
 
@@ -95,6 +97,17 @@ HWY_INLINE void drop_out(const ScoreContext& context, const Tile& tile, float* w
   });
 }
 
+// exp(score - lse), and 0 for a hidden key, whatever the row's lse is.
+HWY_INLINE Vec weight_of(Vec score, Vec lse) {
+  const auto hidden = hn::Eq(score, set(-std::numeric_limits<float>::infinity()));
+  return hn::IfThenZeroElse(hidden, exp_of_difference(hn::Sub(score, lse)));
+}
+// The gradient of a score. A hidden key gets 0, also if its value is NaN.
+HWY_INLINE Vec score_gradient(Vec score, Vec gradient) {
+  const auto hidden = hn::Eq(score, set(-std::numeric_limits<float>::infinity()));
+  return hn::IfThenZeroElse(hidden, gradient);
+}
+
 // weights: scores; becomes the weights as forward used them. gradients: dy v^T; becomes the gradients of q k^T.
 HWY_INLINE void score_gradients(const ScoreContext& context, const Tile& tile, float* weights,
                                 float* gradients, const float* lse, const float* delta) {
@@ -104,19 +117,21 @@ HWY_INLINE void score_gradients(const ScoreContext& context, const Tile& tile, f
     const Vec factor = set(static_cast<float>(1 / (1 - context.settings.dropout)));
     for_each_draw(context, tile, [&](std::int64_t j, std::int64_t i, auto is_kept) HWY_ATTR {
       const std::int64_t at = j * kTile + i;
-      const Vec p = exp_of_difference(hn::Sub(load(weights + at), load(lse + i)));
+      const Vec score = load(weights + at), p = weight_of(score, load(lse + i));
       const Vec dp = hn::IfThenElseZero(is_kept, hn::Mul(load(gradients + at), factor));
       store(hn::IfThenElseZero(is_kept, hn::Mul(p, factor)), weights + at);
-      store(hn::Mul(hn::Mul(p, scale), hn::Sub(dp, load(delta + i))), gradients + at);
+      const Vec gradient = hn::Mul(hn::Mul(p, scale), hn::Sub(dp, load(delta + i)));
+      store(score_gradient(score, gradient), gradients + at);
     });
     return;
   }
   for (std::int64_t j = 0; j < tile.keys; ++j)
     for (std::int64_t i = tile.first_computed(j); i < tile.width; i += lanes()) {
       const std::int64_t at = j * kTile + i;
-      const Vec p = exp_of_difference(hn::Sub(load(weights + at), load(lse + i)));
+      const Vec score = load(weights + at), p = weight_of(score, load(lse + i));
       store(p, weights + at);
-      store(hn::Mul(hn::Mul(p, scale), hn::Sub(load(gradients + at), load(delta + i))), gradients + at);
+      const Vec gradient = hn::Mul(hn::Mul(p, scale), hn::Sub(load(gradients + at), load(delta + i)));
+      store(score_gradient(score, gradient), gradients + at);
     }
 }
 

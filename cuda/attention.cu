@@ -50,17 +50,21 @@ struct Problem {
     for (std::int64_t d = 0; d < s.head_dim; ++d) sum += widen(a[d]) * widen(b[d]);
     return sum;
   }
-  // Minus infinity where the mask hides key j. `key_head` serves head h.
+  // Minus infinity if the mask hides key j. `key_head` serves head h.
   __device__ C score(std::int64_t b, std::int64_t h, std::int64_t key_head, std::int64_t i,
                      std::int64_t j) const {
-    const C product = scale * dot(q.at(b, i, h), k.at(b, j, key_head));
-    if (!mask.data) return product;
+    const C added = of_mask(b, h, i, j);  // a hidden key may be NaN
+    return added == -INFINITY ? added : scale * dot(q.at(b, i, h), k.at(b, j, key_head)) + added;
+  }
+  // The number that the mask adds to the score.
+  __device__ C of_mask(std::int64_t b, std::int64_t h, std::int64_t i, std::int64_t j) const {
+    if (!mask.data) return 0;
     const std::int64_t at =
         b * mask.strides[0] + h * mask.strides[1] + i * mask.strides[2] + j * mask.strides[3];
-    if (!mask.boolean) return product + static_cast<const C*>(mask.data)[at];
-    return static_cast<const bool*>(mask.data)[at] ? product : -INFINITY;
+    if (!mask.boolean) return static_cast<const C*>(mask.data)[at];
+    return static_cast<const bool*>(mask.data)[at] ? C{0} : -INFINITY;
   }
-  // What dropout multiplies the weight with.
+  // The factor that dropout gives the weight.
   __device__ C factor(std::int64_t b, std::int64_t h, std::int64_t i, std::int64_t j) const {
     if (!drops) return 1;
     const std::int64_t row = (b * s.heads + h) * s.queries + i;
@@ -69,15 +73,16 @@ struct Problem {
   }
 };
 
-// The lane's elements lane, lane + 32, ... of sum over the 32 partners of weight x row(partner), for `count` partners.
+// Adds weight x row(partner) for each of 32 partners that is seen; a lane adds elements lane, lane + 32, ... of the rows. A
+// weight of 0 would not hide NaN and infinity in a row.
 template <class T, class RowOf>
-__device__ void add_weighted(Computed<T> (&sums)[kLaneElements], Computed<T> weight, std::int64_t count,
+__device__ void add_weighted(Computed<T> (&sums)[kLaneElements], Computed<T> weight, bool seen,
                              std::int64_t part, std::int64_t head_dim, RowOf row_of) {
   const auto lane = static_cast<std::int64_t>(threadIdx.x % kWarp);
 #pragma unroll 4  // more needs more registers than there are
   for (int t = 0; t < kWarp; ++t) {
     const Computed<T> shared_weight = __shfl_sync(~0U, weight, t);
-    if (t >= count) continue;
+    if (!__shfl_sync(~0U, static_cast<int>(seen), t)) continue;
     const T* row = row_of(t);
     for (int e = 0; e < kLaneElements; ++e) {
       const std::int64_t d = part + lane + e * kWarp;
@@ -131,7 +136,7 @@ __global__ void __launch_bounds__(kBlock, 4) attend(Problem<T> p, Rows<T> y, Com
       total = total * correction + reduce_warp(weight, Add{});
       for (C& sum : sums) sum *= correction;
       const C kept = j < seen ? weight * p.factor(b, h, i, j) : C{0};
-      add_weighted<T>(sums, kept, seen - first, part, s.head_dim,
+      add_weighted<T>(sums, kept, score != -INFINITY, part, s.head_dim,
                       [&](int t) { return p.v.at(b, first + t, key_head); });
     }
     write_part<T>(sums, total == 0 ? C{0} : 1 / total, part, s.head_dim, y.at(b, i, h));
@@ -150,17 +155,18 @@ struct BackwardProblem : Problem<T> {
   const C* delta;  // of each row
 
   struct Gradient {
-    C score, kept;  // times what multiplies q and k; the weight as forward used it
+    C score, kept;  // times the scale of q k^T; the weight as forward used it
+    bool seen;
   };
   __device__ Gradient gradient(std::int64_t b, std::int64_t h, std::int64_t key_head, std::int64_t i,
                                std::int64_t j) const {
     const AttentionShape& s = this->s;
     const std::int64_t row = (b * s.heads + h) * s.queries + i;
     const C score = this->score(b, h, key_head, i, j);
-    if (score == -INFINITY) return {0, 0};
+    if (score == -INFINITY) return {0, 0, false};
     const C weight = ::exp(score - lse[row]), factor = this->factor(b, h, i, j);
     const C of_weight = factor * this->dot(dy.at(b, i, h), this->v.at(b, j, key_head)) - delta[row];
-    return {this->scale * weight * of_weight, weight * factor};
+    return {this->scale * weight * of_weight, weight * factor, true};
   }
 };
 
@@ -189,8 +195,9 @@ __global__ void __launch_bounds__(kBlock, 4) attend_backward_queries(BackwardPro
     Computed<T> sums[kLaneElements] = {};
     for (std::int64_t first = 0; first < seen; first += kWarp) {
       const std::int64_t j = first + lane;
-      const Computed<T> score = j < seen ? p.gradient(b, h, key_head, i, j).score : 0;
-      add_weighted<T>(sums, score, seen - first, part, s.head_dim,
+      typename BackwardProblem<T>::Gradient gradient = {0, 0, false};
+      if (j < seen) gradient = p.gradient(b, h, key_head, i, j);
+      add_weighted<T>(sums, gradient.score, gradient.seen, part, s.head_dim,
                       [&](int t) { return p.k.at(b, first + t, key_head); });
     }
     write_part<T>(sums, 1, part, s.head_dim, dq.at(b, i, h));
@@ -209,11 +216,11 @@ __global__ void __launch_bounds__(kBlock, 4)
     for (std::int64_t h = key_head * p.group; h < (key_head + 1) * p.group; ++h)
       for (std::int64_t first = p.causal ? j : 0; first < s.queries; first += kWarp) {
         const std::int64_t i = first + lane;
-        typename BackwardProblem<T>::Gradient gradient = {0, 0};
+        typename BackwardProblem<T>::Gradient gradient = {0, 0, false};
         if (i < s.queries) gradient = p.gradient(b, h, key_head, i, j);
-        add_weighted<T>(of_k, gradient.score, s.queries - first, part, s.head_dim,
+        add_weighted<T>(of_k, gradient.score, gradient.seen, part, s.head_dim,
                         [&](int t) { return p.q.at(b, first + t, h); });
-        add_weighted<T>(of_v, gradient.kept, s.queries - first, part, s.head_dim,
+        add_weighted<T>(of_v, gradient.kept, gradient.seen, part, s.head_dim,
                         [&](int t) { return p.dy.at(b, first + t, h); });
       }
     if (dk.data) write_part<T>(of_k, 1, part, s.head_dim, dk.at(b, j, key_head));

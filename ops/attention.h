@@ -3,7 +3,9 @@
 //
 // q [batch, queries, heads, head_dim], k and v [batch, keys, key heads, head_dim], y as q; dtypes equal and floating.
 // PyTorch's scaled_dot_product_attention has heads before the sequence. heads is a multiple of key heads: each of
-// these serves as many query heads in a row (grouped queries, PyTorch's enable_gqa). A query that sees no key gets 0.
+// these serves as many query heads in a row (grouped queries, PyTorch's enable_gqa). A query that sees no key
+// gets 0, and all its gradients are 0. NaN or infinity in a key or value that a query does not see changes nothing for
+// that query, forward and backward.
 //
 // The weights are made tile by tile with a running maximum and sum (online softmax, Milakov and Gimelshein, 2018; Dao
 // et al., "FlashAttention", 2022) and made again for the gradient, so memory is linear in the sequence. The logarithm
@@ -23,7 +25,8 @@ struct AttentionOptions {
   // as in dropout; no mask is stored.
   double dropout = 0.0;
   // Broadcasts to [batch, heads, queries, keys]. boolean: a query sees the keys where it is true; of
-  // statistics_dtype(q): added to the scores. It carries no gradient (UserError where it requires one).
+  // statistics_dtype(q): added to the scores, and minus infinity hides the key. It carries no gradient (UserError if
+  // it requires one).
   Tensor mask = {};
   std::optional<double> scale = {};  // 1 / sqrt(head_dim)
 };

@@ -174,3 +174,37 @@ TEST_CASE("attention in bf16, plain and fast, is as exact as its values", "[ops]
     }
   }
 }
+
+TEST_CASE("attention in f16 is as exact as its values, and a GPT in f16 trains", "[ops]") {
+  manual_seed(4);
+  const auto leaf = [](const Tensor& values, DType dtype) {
+    return Tensor::from(values.to_vector(), values.shape(), {.dtype = dtype, .requires_grad = true});
+  };
+  const Tensor values = cast(Tensor::randn({2, 30, 3, 2, 16}), DType::f16);
+  std::vector<std::vector<double>> results;
+  for (const DType dtype : {DType::f64, DType::f16}) {
+    const Tensor qkv = leaf(values, dtype);
+    Tape tape;
+    const Tensor y = attention_qkv(qkv, {.causal = true});
+    tape.backward(sum(y * y));
+    results.push_back(y.to_vector());
+    results.push_back(qkv.grad().to_vector());
+  }
+  for (std::size_t part = 0; part < 2; ++part) {
+    double error = 0, size = 0;
+    for (std::size_t i = 0; i < results[part].size(); ++i) {
+      error += std::pow(results[part][i] - results[part + 2][i], 2);
+      size += std::pow(results[part][i], 2);
+    }
+    CHECK(std::sqrt(error / size) < 1e-3);
+  }
+
+  nn::Model model = nn::make_gpt({.vocabulary = 11, .context = 8, .layers = 1, .width = 12, .heads = 2});
+  model.to(DType::f16);
+  const Tensor ids = Tensor::zeros({2, 8}, {.dtype = DType::i64});
+  Tape tape;
+  const Tensor loss = cross_entropy(model(ids), ids);
+  tape.backward(loss);
+  CHECK(std::isfinite(loss.item()));
+  for (const Tensor& parameter : model.parameters()) CHECK(parameter.grad().defined());
+}

@@ -11,7 +11,7 @@
 namespace reprise::cpu {
 namespace {
 
-// bf16 is read into and computed in f32, and rounded where it is written.
+// Values of 16 bits are read into f32, computed in f32, and rounded when they are written.
 template <class T>
 struct ComputesIn {
   using type = T;
@@ -20,13 +20,19 @@ template <>
 struct ComputesIn<BFloat16> {
   using type = float;
 };
+template <>
+struct ComputesIn<Float16> {
+  using type = float;
+};
 template <class T>
 using Number = typename ComputesIn<T>::type;
 
 float read(BFloat16 x) { return to_float(x); }
+float read(Float16 x) { return to_float(x); }
 float read(float x) { return x; }
 double read(double x) { return x; }
 void write(BFloat16& to, float x) { to = to_bfloat16(x); }
+void write(Float16& to, float x) { to = to_float16(x); }
 void write(float& to, float x) { to = x; }
 void write(double& to, double x) { to = x; }
 
@@ -72,15 +78,20 @@ struct Head {
   std::int64_t seen(std::int64_t i) const {
     return args.settings.causal ? std::min(args.shape.keys, i + 1) : args.shape.keys;
   }
-  // Minus infinity where the mask hides key j.
+  // Minus infinity if the mask hides key j, whatever the key holds.
   N score(std::int64_t i, std::int64_t j) const {
-    const N product = static_cast<N>(args.settings.scale) * dot(q(i), k(j), args.shape.head_dim);
-    if (!args.mask.info) return product;
-    const std::int64_t at = mask.first + i * mask.query + j * mask.key;
-    if (args.mask.info->dtype != DType::boolean) return product + args.mask.template as<N>()[at];
-    return args.mask.template as<bool>()[at] ? product : -std::numeric_limits<N>::infinity();
+    const N added = of_mask(i, j);
+    if (added == -std::numeric_limits<N>::infinity()) return added;
+    return static_cast<N>(args.settings.scale) * dot(q(i), k(j), args.shape.head_dim) + added;
   }
-  // What dropout multiplies the weight with.
+  // The number that the mask adds to the score.
+  N of_mask(std::int64_t i, std::int64_t j) const {
+    if (!args.mask.info) return 0;
+    const std::int64_t at = mask.first + i * mask.query + j * mask.key;
+    if (args.mask.info->dtype != DType::boolean) return args.mask.template as<N>()[at];
+    return args.mask.template as<bool>()[at] ? 0 : -std::numeric_limits<N>::infinity();
+  }
+  // The factor that dropout gives the weight.
   N factor(std::int64_t i, std::int64_t j) const {
     const AttentionSettings& settings = args.settings;
     if (settings.dropout == 0) return 1;
@@ -134,10 +145,12 @@ std::size_t attention_workspace(const AttentionArgs& args) {
                            static_cast<std::size_t>(s.head_dim) * sizeof(Number<T>));
 }
 
-// The gradient of one weight's score, times what multiplies q and k; and the weight as forward used it.
+// The gradient of one weight's score, times the scale of q k^T; and the weight as forward used it. If the key is hidden,
+// nothing of its row may be read.
 template <class N>
 struct WeightGradient {
   N score, kept;
+  bool hidden;
 };
 
 template <class T>
@@ -153,10 +166,10 @@ struct BackwardHead : Head<T, AttentionBackwardArgs> {
     const AttentionShape& s = this->args.shape;
     const N lse = this->args.lse.template as<N>()[(this->b * s.heads + this->h) * s.queries + i];
     const N score = this->score(i, j);
-    if (score == -std::numeric_limits<N>::infinity()) return {0, 0};
+    if (score == -std::numeric_limits<N>::infinity()) return {0, 0, true};
     const N weight = std::exp(score - lse), factor = this->factor(i, j);
     const N of_weight = factor * dot(dy(i), this->v(j), s.head_dim) - delta;
-    return {static_cast<N>(this->args.settings.scale) * weight * of_weight, weight * factor};
+    return {static_cast<N>(this->args.settings.scale) * weight * of_weight, weight * factor, false};
   }
 
  private:
@@ -188,7 +201,8 @@ void attention_backward(const AttentionBackwardArgs& args, std::span<std::byte> 
                             N* dq = reinterpret_cast<N*>(scratch);
                             std::fill(dq, dq + s.head_dim, N{0});
                             for (std::int64_t j = 0; j < head.seen(i); ++j) {
-                              const N score = head.gradient(i, j, delta).score;
+                              const auto [score, kept, hidden] = head.gradient(i, j, delta);
+                              if (hidden) continue;
                               const T* k = head.k(j);
                               for (std::int64_t d = 0; d < s.head_dim; ++d) dq[d] += score * read(k[d]);
                             }
@@ -206,6 +220,7 @@ void attention_backward(const AttentionBackwardArgs& args, std::span<std::byte> 
                             for (std::int64_t i = args.settings.causal ? j : 0; i < s.queries; ++i) {
                               const T *q = head.q(i), *dy = head.dy(i);
                               const auto gradient = head.gradient(i, j, dot(dy, head.y(i), s.head_dim));
+                              if (gradient.hidden) continue;
                               for (std::int64_t d = 0; d < s.head_dim; ++d) {
                                 dk[d] += gradient.score * read(q[d]);
                                 dv[d] += gradient.kept * read(dy[d]);
@@ -236,6 +251,7 @@ void fill_attention() {
   fill<float>();
   fill<double>();
   fill<BFloat16>();
+  fill<Float16>();
 }
 
 }  // namespace reprise::cpu
