@@ -234,23 +234,29 @@ HWY_INLINE Vec reciprocal(Vec x) {
 #endif
 }
 
-// Below -87 what it is there, 1.6e-38. In Min, NaN as the second operand stays.
+// x between two bounds. NaN stays: it does in Min and Max as the second operand.
+HWY_INLINE Vec bounded(Vec x, float low, float high) { return hn::Max(set(low), hn::Min(set(high), x)); }
+
+// 0 below -87, where the value is less than 1.7e-38: a product with any finite number is then small, too.
 HWY_INLINE Vec sigmoid(Vec x) {
-  const Vec negative = hn::Max(set(-87), hn::Min(set(87), hn::Neg(x)));
-  return reciprocal(hn::Add(set(1), exp_within_range(negative)));
+  const Vec positive = reciprocal(hn::Add(set(1), exp_within_range(bounded(hn::Neg(x), -87, 87))));
+  return hn::IfThenZeroElse(hn::Lt(x, set(-87)), positive);
 }
 
-// x P(x^2) / Q(x^2) where |x| <= last, the value there beyond: an odd function that levels off. The coefficients below
-// come from tools/fit_functions.py.
+// x P(x^2) / Q(x^2) if |x| <= last, and 1 with the sign of x beyond: an odd function that rises to 1. Rounding in the
+// quotient never takes the result past 1. The coefficients below come from tools/fit_functions.py.
 template <std::size_t P, std::size_t Q>
 HWY_INLINE Vec odd_rational(Vec x, float last, const std::array<float, P>& p, const std::array<float, Q>& q) {
   // An operand that is NaN must come out: Min and Max would drop it.
-  const Vec bounded = hn::IfThenElse(hn::Gt(hn::Abs(x), set(last)), hn::CopySign(set(last), x), x);
-  const Vec u = hn::Mul(bounded, bounded);
-  return hn::Div(hn::Mul(bounded, polynomial(u, p)), polynomial(u, q));
+  const Vec inside = hn::IfThenElse(hn::Gt(hn::Abs(x), set(last)), hn::CopySign(set(last), x), x);
+  const Vec u = hn::Mul(inside, inside);
+  const Vec quotient = hn::Div(hn::Mul(inside, polynomial(u, p)), polynomial(u, q));
+  // Beyond `last`, the fit is less than 1 by a rounding error, which a large factor would show.
+  const auto levels_off = hn::Or(hn::Gt(hn::Abs(x), set(last)), hn::Gt(hn::Abs(quotient), set(1)));
+  return hn::IfThenElse(levels_off, hn::CopySign(set(1), x), quotient);
 }
 
-// Relative error below 3e-7.
+// Relative error below 4e-7.
 HWY_INLINE Vec tanh(Vec x) {
   constexpr std::array p = {0.999999977F, 0.133744753F, 0.0034878112F, 2.04811897e-05F, 1.31775274e-08F};
   constexpr std::array q = {1.0F, 0.467077891F, 0.0258473891F, 0.000327292046F, 7.70404799e-07F};

@@ -1,5 +1,6 @@
 // Element-wise functions of one tensor, and their gradients.
 #include "reprise/cuda/elementwise.cuh"
+#include "reprise/cuda/gates.cuh"
 #include "reprise/cuda/slots.h"
 #include "reprise/ops/ops.h"
 
@@ -83,10 +84,12 @@ void sigmoid_backward(const GradientArgs& args, Workspace) {
                [] __device__(auto gradient, auto y) { return gradient * y * (1 - y); });
 }
 void silu(const UnaryArgs& args, Workspace) {
-  map_floating("silu", args.x, args.y, [] __device__(auto x) { return x / (1 + ::exp(-x)); });
+  map_floating("silu", args.x, args.y,
+               [] __device__(auto x) { return not_below_lowest(x) / (1 + ::exp(-x)); });
 }
 void silu_backward(const GradientArgs& args, Workspace) {
-  map_gradient("silu_backward", args, [] __device__(auto gradient, auto x) {
+  map_gradient("silu_backward", args, [] __device__(auto gradient, auto input) {
+    const auto x = near_zero(input, decltype(input){2000});
     const auto s = 1 / (1 + ::exp(-x));
     return gradient * (s + x * s * (1 - s));
   });
@@ -107,14 +110,16 @@ struct Gelu {
   static constexpr T kDensityAtZero = T(0.39894228040143267794);  // 1 / sqrt(2 pi)
   static constexpr T kHalf = T(0.5), kCubic = T(0.044715);
 
-  __device__ static T exact(T x) { return kHalf * x * (1 + ::erf(x * kRootHalf)); }
-  __device__ static T exact_slope(T x) {
+  __device__ static T exact(T x) { return kHalf * not_below_lowest(x) * (1 + ::erf(x * kRootHalf)); }
+  __device__ static T exact_slope(T input) {
+    const T x = near_zero(input, T{50});
     return kHalf * (1 + ::erf(x * kRootHalf)) + x * kDensityAtZero * ::exp(-kHalf * x * x);
   }
   __device__ static T of_tanh(T x) {
-    return kHalf * x * (1 + ::tanh(kRootTwoOverPi * (x + kCubic * x * x * x)));
+    return kHalf * not_below_lowest(x) * (1 + ::tanh(kRootTwoOverPi * (x + kCubic * x * x * x)));
   }
-  __device__ static T of_tanh_backward(T gradient, T x) {
+  __device__ static T of_tanh_backward(T gradient, T input) {
+    const T x = near_zero(input, T{50});
     const T t = ::tanh(kRootTwoOverPi * (x + kCubic * x * x * x));
     const T slope = kRootTwoOverPi * (1 + 3 * kCubic * x * x);
     return gradient * kHalf * (1 + t + x * (1 - t * t) * slope);

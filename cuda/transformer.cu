@@ -1,4 +1,5 @@
-// What newer Transformers use beside attention: rms_norm, gated linear units, rotary embeddings.
+// Kernels of newer Transformers beside attention: rms_norm, gated linear units, rotary embeddings.
+#include "reprise/cuda/gates.cuh"
 #include "reprise/cuda/reduce.cuh"
 #include "reprise/cuda/slots.h"
 #include "reprise/ops/glu.h"
@@ -102,19 +103,22 @@ struct GateValue {
   C value, derivative;
 };
 template <class C>
-__device__ GateValue<C> gate_at(Gate gate, C b) {
+__device__ GateValue<C> gate_at(Gate gate, C input) {
   constexpr C kHalf = C(0.5), kCubic = C(0.044715), kRootTwoOverPi = C(0.79788456080286535588);
+  const C lowest = not_below_lowest(input);
   if (gate == Gate::silu) {
+    const C b = near_zero(input, C{2000});
     const C s = 1 / (1 + ::exp(-b));
-    return {b * s, s + b * s * (1 - s)};
+    return {lowest * s, s + b * s * (1 - s)};
   }
+  const C b = near_zero(input, C{50});
   if (gate == Gate::gelu) {
     const C distribution = kHalf * (1 + ::erf(b * C(0.70710678118654752440)));
-    return {b * distribution, distribution + b * C(0.39894228040143267794) * ::exp(-kHalf * b * b)};
+    return {lowest * distribution, distribution + b * C(0.39894228040143267794) * ::exp(-kHalf * b * b)};
   }
   const C t = ::tanh(kRootTwoOverPi * (b + kCubic * b * b * b));
   const C slope = kRootTwoOverPi * (1 + 3 * kCubic * b * b);
-  return {kHalf * b * (1 + t), kHalf * (1 + t + b * (1 - t * t) * slope)};
+  return {kHalf * lowest * (1 + t), kHalf * (1 + t + b * (1 - t * t) * slope)};
 }
 
 template <class T>

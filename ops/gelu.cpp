@@ -3,8 +3,10 @@
 #include <cmath>
 #include <numbers>
 
+#include "reprise/ops/clamp.h"
 #include "reprise/ops/exp.h"
 #include "reprise/ops/mul.h"
+#include "reprise/ops/sigmoid.h"
 #include "reprise/ops/sub.h"
 #include "reprise/ops/tanh.h"
 
@@ -41,15 +43,18 @@ struct Gelu final : KernelOp<GeluArgs> {
 };
 
 // The second derivative of gelu.
-Tensor second_derivative(const Tensor& x, Approximate approximate) {
+Tensor second_derivative(const Tensor& input, Approximate approximate) {
+  // Beyond 40 both are 0 in every dtype, and their formulas overflow further out.
+  const Tensor x = clamp(input, -40, 40);
   if (approximate == Approximate::none)  // Phi'(x) (2 - x^2), Phi' the normal density
     return exp(x * x * -0.5) * (2.0 - x * x) * (1 / std::sqrt(2 * std::numbers::pi));
-  // with t = tanh(u): (1 - t^2) (u' + x u'' / 2 - x t u'^2)
+  // with t = tanh(u): (1 - t^2) (u' + x u'' / 2 - x t u'^2). 1 - t^2 is 4 sigmoid(2 u) sigmoid(-2 u), which keeps its
+  // digits where t is near 1.
   const double k = std::sqrt(2 / std::numbers::pi), c = 0.044715;
   const Tensor square = x * x;
-  const Tensor t = tanh((x + square * x * c) * k);
+  const Tensor u = (x + square * x * c) * k, t = tanh(u);
   const Tensor du = (square * (3 * c) + 1) * k;
-  return (1.0 - t * t) * (du + square * (3 * c * k) - x * t * du * du);
+  return sigmoid(u * 2) * sigmoid(u * -2) * 4 * (du + square * (3 * c * k) - x * t * du * du);
 }
 
 // Linear in the gradient.

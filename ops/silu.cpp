@@ -1,5 +1,6 @@
 #include "reprise/ops/silu.h"
 
+#include "reprise/ops/clamp.h"
 #include "reprise/ops/mul.h"
 #include "reprise/ops/sigmoid.h"
 #include "reprise/ops/sub.h"
@@ -26,9 +27,9 @@ struct SiluBackward final : GradientOp {
     std::vector<Tensor> result(2);
     if (context.needs(0)) result[0] = silu_backward(gradients[0], x);
     if (context.needs(1)) {
-      // (s + x s (1 - s))' = s (1 - s) (2 + x (1 - 2 s))
-      const Tensor s = sigmoid(x);
-      result[1] = gradients[0] * context.inputs[0] * (s * (1.0 - s)) * (2.0 + x * (1.0 - 2.0 * s));
+      // (s + x s (1 - s))' = s (1 - s) (2 + x (1 - 2 s)), which is 0 far from 0; there infinite x must not make NaN
+      const Tensor near = clamp(x, -1000, 1000), s = sigmoid(near);
+      result[1] = gradients[0] * context.inputs[0] * (s * (1.0 - s)) * (2.0 + near * (1.0 - 2.0 * s));
     }
     return result;
   }
