@@ -37,7 +37,7 @@ void forward(const CrossEntropyArgs& args, std::span<std::byte> workspace) {
   const std::int64_t classes = args.logits.info->shape[-1], positions = args.targets.info->shape.numel();
   const T* logits = args.logits.as<T>();
   const auto* targets = args.targets.as<std::int64_t>();
-  float* lse = args.lse.as<float>();
+  float* log_sums = args.log_sum.as<float>();
   auto* losses = reinterpret_cast<double*>(workspace.data());  // one a chunk
   const double smoothing = args.options.label_smoothing;
   const std::int64_t chunks = (positions + kChunk - 1) / kChunk, n = lanes();
@@ -51,21 +51,22 @@ void forward(const CrossEntropyArgs& args, std::span<std::byte> workspace) {
             Vec exponentials = hn::Zero(F32()), sum = hn::Zero(F32());
             std::int64_t c = 0;
             for (; c + n <= classes; c += n) {
-              exponentials = hn::Add(exponentials, exp(hn::Sub(load(x + c), highest)));
-              sum = hn::Add(sum, load(x + c));
+              const Vec difference = hn::Sub(load(x + c), highest);
+              exponentials = hn::Add(exponentials, exp(difference));
+              sum = hn::Add(sum, difference);
             }
             if (c < classes) {
               const Vec last = load_part(x + c, classes - c, -std::numeric_limits<float>::infinity());
               exponentials = hn::Add(exponentials, exp(hn::Sub(last, highest)));
-              sum = hn::Add(sum, load_part(x + c, classes - c));
+              sum = hn::Add(sum, hn::Sub(load_part(x + c, classes - c, hn::GetLane(highest)), highest));
             }
-            const double log_sum_exp = static_cast<double>(hn::GetLane(highest)) +
-                                       std::log(static_cast<double>(sum_of_lanes(exponentials)));
-            lse[i] = static_cast<float>(log_sum_exp);
+            const double log_sum = std::log(static_cast<double>(sum_of_lanes(exponentials)));
+            const double log_sum_exp = static_cast<double>(hn::GetLane(highest)) + log_sum;
+            log_sums[i] = static_cast<float>(log_sum);
             if (targets[i] == args.options.ignore_index) continue;
             const double of_target = log_sum_exp - static_cast<double>(as_float(x[targets[i]]));
             const double of_all =
-                log_sum_exp - static_cast<double>(sum_of_lanes(sum)) / static_cast<double>(classes);
+                log_sum - static_cast<double>(sum_of_lanes(sum)) / static_cast<double>(classes);
             total += smoothing == 0 ? of_target : (1 - smoothing) * of_target + smoothing * of_all;
           }
           losses[chunk] = total;
@@ -95,11 +96,13 @@ void backward(const CrossEntropyBackwardArgs& args) {
         std::fill(dx, dx + classes, T{});
         continue;
       }
-      const Vec lse = set(args.lse.as<float>()[i]);
+      // Two differences: the sum of the highest logit and log_sum would lose the digits of log_sum.
+      const Vec highest = set(highest_of(x, classes)), log_sum = set(args.log_sum.as<float>()[i]);
+      const auto probability = [=](Vec v) HWY_ATTR { return exp(hn::Sub(hn::Sub(v, highest), log_sum)); };
       map(x, dx, classes,
-          [&](Vec v) HWY_ATTR { return hn::Mul(hn::Sub(exp(hn::Sub(v, lse)), everywhere), set(scale)); });
-      // Not from dx, which may be rounded: near 1 the difference is what counts.
-      const Vec target = hn::Sub(exp(hn::Sub(set(as_float(x[targets[i]])), lse)), everywhere);
+          [&](Vec v) HWY_ATTR { return hn::Mul(hn::Sub(probability(v), everywhere), set(scale)); });
+      // Not from dx, which may be rounded: near 1 the difference counts.
+      const Vec target = hn::Sub(probability(set(as_float(x[targets[i]]))), everywhere);
       store_part(hn::Mul(hn::Sub(target, set(at_target)), set(scale)), dx + targets[i], 1);
     }
   });

@@ -68,15 +68,15 @@ struct ChunkOfLogits {
         statistics{{rows}, DType::f32, Device::cpu()},
         scalar{Shape(), DType::f32, Device::cpu()} {}
 
-  CrossEntropyArgs forward(const void* values, const std::int64_t* wanted, float* loss, float* lse,
+  CrossEntropyArgs forward(const void* values, const std::int64_t* wanted, float* loss, float* log_sum,
                            const CrossEntropyOptions& options) const {
-    return {{values, &logits}, {wanted, &targets}, {loss, &scalar}, {lse, &statistics}, options};
+    return {{values, &logits}, {wanted, &targets}, {loss, &scalar}, {log_sum, &statistics}, options};
   }
   CrossEntropyBackwardArgs backward(const float* dloss, const void* values, const std::int64_t* wanted,
-                                    const float* lse, void* dlogits,
+                                    const float* log_sum, void* dlogits,
                                     const CrossEntropyOptions& options) const {
-    return {{dloss, &scalar},   {values, &logits},  {wanted, &targets},
-            {lse, &statistics}, {dlogits, &logits}, options};
+    return {{dloss, &scalar},       {values, &logits},  {wanted, &targets},
+            {log_sum, &statistics}, {dlogits, &logits}, options};
   }
 };
 
@@ -113,9 +113,9 @@ void forward(const LinearCrossEntropyArgs& args, std::span<std::byte> workspace)
     chunks.logits(m)->run({rows_of(args.x.data, first, chunks.in, chunks.dtype), args.w.data, logits},
                           scratch);
     float mean = 0;
-    cross_entropy_slot.run(
-        ChunkOfLogits(chunks, m).forward(logits, targets, &mean, args.lse.as<float>() + first, args.options),
-        scratch, Device::cpu(), chunks.dtype);
+    cross_entropy_slot.run(ChunkOfLogits(chunks, m).forward(logits, targets, &mean,
+                                                            args.log_sum.as<float>() + first, args.options),
+                           scratch, Device::cpu(), chunks.dtype);
     const std::int64_t count = count_of(targets, m, args.options.ignore_index);
     if (count > 0) total += static_cast<double>(mean) * static_cast<double>(count);
     counted += count;
@@ -154,7 +154,7 @@ void backward(const LinearCrossEntropyBackwardArgs& args, std::span<std::byte> w
     const auto count = static_cast<double>(count_of(targets, m, args.options.ignore_index));
     const auto dloss = static_cast<float>(static_cast<double>(*args.dloss.as<float>()) * count / counted);
     cross_entropy_backward_slot.run(
-        ChunkOfLogits(chunks, m).backward(&dloss, logits, targets, args.lse.as<float>() + first, dlogits,
+        ChunkOfLogits(chunks, m).backward(&dloss, logits, targets, args.log_sum.as<float>() + first, dlogits,
                                           args.options),
         scratch, Device::cpu(), chunks.dtype);
     if (with_dx)

@@ -30,17 +30,24 @@ struct StoreMean {
   __device__ void operator()(double sum) const { loss.write(0, sum / *count); }
 };
 
-// A block a position: lse, and the loss of the position (0 where it does not count).
+// The highest logit of a row, for every thread of the block.
 template <class T>
-__global__ void cross_entropy_rows(Targets targets, double smoothing, const T* logits, Computed<T>* lse,
+__device__ Computed<T> highest_of_row(const T* x, std::int64_t classes, double* shared) {
+  using C = Computed<T>;
+  C highest = -INFINITY;
+  for (std::int64_t c = threadIdx.x; c < classes; c += blockDim.x) highest = ::fmax(highest, widen(x[c]));
+  return reduce_block(highest, Greater{}, reinterpret_cast<C*>(shared));
+}
+
+// A block computes one position: log_sum, and the loss of the position (0 if the position does not count).
+template <class T>
+__global__ void cross_entropy_rows(Targets targets, double smoothing, const T* logits, Computed<T>* log_sums,
                                    double* losses) {
   using C = Computed<T>;
   const std::int64_t position = blockIdx.x, classes = targets.classes;
   const T* x = logits + position * classes;
   double* shared = shared_memory<double>();
-  C highest = -INFINITY;
-  for (std::int64_t c = threadIdx.x; c < classes; c += blockDim.x) highest = ::fmax(highest, widen(x[c]));
-  highest = reduce_block(highest, Greater{}, reinterpret_cast<C*>(shared));
+  const C highest = highest_of_row(x, classes, shared);
   double exponentials = 0, sum = 0;
   for (std::int64_t c = threadIdx.x; c < classes; c += blockDim.x) {
     exponentials += static_cast<double>(::exp(widen(x[c]) - highest));
@@ -49,8 +56,8 @@ __global__ void cross_entropy_rows(Targets targets, double smoothing, const T* l
   exponentials = reduce_block(exponentials, Add{}, shared);
   sum = reduce_block(sum, Add{}, shared);
   if (threadIdx.x > 0) return;
-  const double log_sum_exp = static_cast<double>(highest) + log(exponentials);
-  lse[position] = static_cast<C>(log_sum_exp);
+  const double log_sum = log(exponentials), log_sum_exp = static_cast<double>(highest) + log_sum;
+  log_sums[position] = static_cast<C>(log_sum);
   if (!targets.counts(position)) {
     losses[position] = 0;
     return;
@@ -80,22 +87,23 @@ struct LossWorkspace {
         losses(reinterpret_cast<double*>(workspace.data() + sizeof(double) + partial.size())) {}
 };
 
-// dlogits may be logits.
+// A block computes one position. dlogits may be logits.
 template <class T>
-__global__ void cross_entropy_backward_elements(std::int64_t elements, Targets targets, double smoothing,
-                                                const double* count, const Computed<T>* dloss,
-                                                const T* logits, const Computed<T>* lse, T* dlogits) {
+__global__ void cross_entropy_backward_rows(Targets targets, double smoothing, const double* count,
+                                            const Computed<T>* dloss, const T* logits,
+                                            const Computed<T>* log_sums, T* dlogits) {
   using C = Computed<T>;
-  const std::int64_t i = thread_number();
-  if (i >= elements) return;
-  const std::int64_t position = i / targets.classes, c = i % targets.classes;
+  const std::int64_t position = blockIdx.x, classes = targets.classes;
+  const T* x = logits + position * classes;
+  T* dx = dlogits + position * classes;
+  const bool counts = targets.counts(position);
+  const C highest = highest_of_row(x, classes, shared_memory<double>()), log_sum = log_sums[position];
   const C scale = static_cast<C>(static_cast<double>(*dloss) / *count), smooth = static_cast<C>(smoothing);
-  C gradient = 0;
-  if (targets.counts(position)) {
-    gradient = ::exp(widen(logits[i]) - lse[position]) - smooth / static_cast<C>(targets.classes);
+  for (std::int64_t c = threadIdx.x; c < classes; c += blockDim.x) {
+    C gradient = ::exp(widen(x[c]) - highest - log_sum) - smooth / static_cast<C>(classes);
     if (c == targets.values[position]) gradient -= 1 - smooth;
+    dx[c] = narrow<T>(counts ? scale * gradient : C{0});
   }
-  dlogits[i] = narrow<T>(targets.counts(position) ? scale * gradient : C{0});
 }
 
 }  // namespace reprise::cuda

@@ -110,7 +110,7 @@ void linear_cross_entropy(const LinearCrossEntropyArgs& args, std::span<std::byt
                  space.products);
       launch("linear_cross_entropy", context, count, threads_for_row(chunks.classes),
              kThreads / kWarp * sizeof(double), cross_entropy_rows<T>, targets.from(first),
-             args.options.label_smoothing, logits, args.lse.as<Computed<T>>() + first,
+             args.options.label_smoothing, logits, args.log_sum.as<Computed<T>>() + first,
              space.loss.losses + first);
     });
   });
@@ -150,10 +150,10 @@ void linear_cross_entropy_backward(const LinearCrossEntropyBackwardArgs& args,
     chunks.for_each([&](std::int64_t first, std::int64_t count) {
       const T* x = args.x.as<T>() + first * chunks.in;
       chunks.run(chunks.logits(count), x, args.w.data, logits, space.products);
-      launch_each("linear_cross_entropy_backward", context, count * chunks.classes,
-                  cross_entropy_backward_elements<T>, count * chunks.classes, targets.from(first),
-                  args.options.label_smoothing, space.loss.count, args.dloss.as<Computed<T>>(), logits,
-                  args.lse.as<Computed<T>>() + first, logits);
+      launch("linear_cross_entropy_backward", context, count, threads_for_row(chunks.classes),
+             kThreads / kWarp * sizeof(double), cross_entropy_backward_rows<T>, targets.from(first),
+             args.options.label_smoothing, space.loss.count, args.dloss.as<Computed<T>>(), logits,
+             args.log_sum.as<Computed<T>>() + first, logits);
       if (args.dx.info)
         chunks.run(chunks.dx(count), logits, args.w.data, args.dx.as<T>() + first * chunks.in,
                    space.products);

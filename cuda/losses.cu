@@ -30,7 +30,7 @@ void cross_entropy(const CrossEntropyArgs& args, std::span<std::byte> workspace)
     using T = decltype(stored);
     launch("cross_entropy", context, positions, threads_for_row(classes), kThreads / kWarp * sizeof(double),
            cross_entropy_rows<T>, targets, args.options.label_smoothing, args.logits.as<T>(),
-           args.lse.as<Computed<T>>(), space.losses);
+           args.log_sum.as<Computed<T>>(), space.losses);
   });
   total("cross_entropy", context, positions, space.partial, Count{targets}, Store{space.count});
   total("cross_entropy", context, positions, space.partial, Stored{space.losses},
@@ -49,10 +49,10 @@ void cross_entropy_backward(const CrossEntropyBackwardArgs& args, std::span<std:
   total("cross_entropy_backward", context, positions, space.partial, Count{targets}, Store{space.count});
   with_any_floating(args.logits.info->dtype, [&](auto stored) {
     using T = decltype(stored);
-    launch_each("cross_entropy_backward", context, positions * classes, cross_entropy_backward_elements<T>,
-                positions * classes, targets, args.options.label_smoothing, space.count,
-                args.dloss.as<Computed<T>>(), args.logits.as<T>(), args.lse.as<Computed<T>>(),
-                args.dlogits.as<T>());
+    launch("cross_entropy_backward", context, positions, threads_for_row(classes),
+           kThreads / kWarp * sizeof(double), cross_entropy_backward_rows<T>, targets,
+           args.options.label_smoothing, space.count, args.dloss.as<Computed<T>>(), args.logits.as<T>(),
+           args.log_sum.as<Computed<T>>(), args.dlogits.as<T>());
   });
 }
 

@@ -14,7 +14,7 @@ constinit KernelSlot<CrossEntropyBackwardArgs> cross_entropy_backward_slot{"cros
 
 namespace {
 
-// Inputs dloss, logits, targets, lse; output dlogits.
+// Inputs dloss, logits, targets, log_sum; output dlogits.
 struct CrossEntropyBackward final : KernelOp<CrossEntropyBackwardArgs> {
   CrossEntropyOptions options;
   explicit CrossEntropyBackward(CrossEntropyOptions o)
@@ -30,7 +30,7 @@ struct CrossEntropyBackward final : KernelOp<CrossEntropyBackwardArgs> {
   }
 };
 
-// Outputs loss, lse.
+// Outputs loss, log_sum.
 struct CrossEntropy final : KernelOp<CrossEntropyArgs> {
   CrossEntropyOptions options;
   explicit CrossEntropy(CrossEntropyOptions o) : KernelOp("cross_entropy", cross_entropy_slot), options(o) {}
@@ -53,7 +53,7 @@ struct CrossEntropy final : KernelOp<CrossEntropyArgs> {
   Saved saves(Needs) const override { return {.inputs = {0, 1}, .outputs = {1}}; }
   std::vector<Tensor> backward(const Context& context, std::span<const Tensor> gradients) const override {
     std::vector<Tensor> result(2);
-    // Detached: lse carries no gradient, and differentiating again is to stop at the gradient op.
+    // Detached: log_sum carries no gradient, and differentiating again is to stop at the gradient op.
     result[0] = record(CrossEntropyBackward(options), gradients[0], context.inputs[0], context.inputs[1],
                        context.outputs[1].detach());
     return result;

@@ -19,7 +19,7 @@ double product_flops(const Shape& x, std::int64_t classes) {
   return 2.0 * static_cast<double>(x.numel()) * static_cast<double>(classes);
 }
 
-// Inputs dloss, x, w, targets, lse; outputs dx, then dw, each where asked for.
+// Inputs dloss, x, w, targets, log_sum; outputs dx, then dw, each where asked for.
 struct LinearCrossEntropyBackward final : KernelOp<LinearCrossEntropyBackwardArgs> {
   bool input_gradient, weight_gradient;
   CrossEntropyOptions options;
@@ -52,7 +52,7 @@ struct LinearCrossEntropyBackward final : KernelOp<LinearCrossEntropyBackwardArg
   }
 };
 
-// Outputs loss, lse.
+// Outputs loss, log_sum.
 struct LinearCrossEntropy final : KernelOp<LinearCrossEntropyArgs> {
   CrossEntropyOptions options;
   explicit LinearCrossEntropy(CrossEntropyOptions o)
@@ -82,7 +82,7 @@ struct LinearCrossEntropy final : KernelOp<LinearCrossEntropyArgs> {
   }
   Saved saves(Needs) const override { return {.inputs = {0, 1, 2}, .outputs = {1}}; }
   std::vector<Tensor> backward(const Context& context, std::span<const Tensor> gradients) const override {
-    // Detached: lse carries no gradient, and differentiating again is to stop at the gradient op.
+    // Detached: log_sum carries no gradient, and differentiating again is to stop at the gradient op.
     std::vector<Tensor> out = record(
         std::make_shared<const LinearCrossEntropyBackward>(context.needs(0), context.needs(1), options),
         tensors(gradients[0], context.inputs[0], context.inputs[1], context.inputs[2],

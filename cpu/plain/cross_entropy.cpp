@@ -17,7 +17,7 @@ template <class T>
 void cross_entropy(const CrossEntropyArgs& args, std::span<std::byte> workspace) {
   const std::int64_t classes = args.logits.info->shape[-1], positions = args.targets.info->shape.numel();
   const auto* targets = args.targets.as<std::int64_t>();
-  T* lse = args.lse.as<T>();
+  T* log_sums = args.log_sum.as<T>();
   const double smoothing = args.options.label_smoothing;
   const double total = chunked_sum(positions, kChunk, workspace, [&](std::int64_t position) {
     const T* x = args.logits.as<T>() + position * classes;
@@ -27,8 +27,8 @@ void cross_entropy(const CrossEntropyArgs& args, std::span<std::byte> workspace)
       exponentials += static_cast<double>(std::exp(x[c] - highest));
       sum += static_cast<double>(x[c]);
     }
-    const double log_sum_exp = static_cast<double>(highest) + std::log(exponentials);
-    lse[position] = static_cast<T>(log_sum_exp);
+    const double log_sum = std::log(exponentials), log_sum_exp = static_cast<double>(highest) + log_sum;
+    log_sums[position] = static_cast<T>(log_sum);
     if (targets[position] == args.options.ignore_index) return 0.0;
     const double of_target = log_sum_exp - static_cast<double>(x[targets[position]]);
     if (smoothing == 0) return of_target;
@@ -46,7 +46,7 @@ template <class T>
 void cross_entropy_backward(const CrossEntropyBackwardArgs& args, std::span<std::byte>) {
   const std::int64_t classes = args.logits.info->shape[-1], positions = args.targets.info->shape.numel();
   const auto* targets = args.targets.as<std::int64_t>();
-  const T* lse = args.lse.as<T>();
+  const T* log_sums = args.log_sum.as<T>();
   const double smoothing = args.options.label_smoothing;
   const std::int64_t count = count_of(args.targets, args.options.ignore_index);
   const T scale = static_cast<T>(static_cast<double>(*args.dloss.as<T>()) / static_cast<double>(count));
@@ -60,8 +60,9 @@ void cross_entropy_backward(const CrossEntropyBackwardArgs& args, std::span<std:
         std::fill(dx, dx + classes, T{0});
         continue;
       }
+      const T highest = *std::max_element(x, x + classes);
       for (std::int64_t c = 0; c < classes; ++c)
-        dx[c] = scale * (std::exp(x[c] - lse[position]) - everywhere);
+        dx[c] = scale * (std::exp(x[c] - highest - log_sums[position]) - everywhere);
       dx[targets[position]] -= scale * at_target;
     }
   });

@@ -49,8 +49,8 @@ void linear_cross_entropy(const LinearCrossEntropyArgs& args, std::span<std::byt
         exponentials += static_cast<double>(std::exp(z[c] - highest));
         sum += static_cast<double>(z[c]);
       }
-      const double lse = static_cast<double>(highest) + std::log(exponentials);
-      args.lse.as<T>()[first + row] = static_cast<T>(lse);
+      const double log_sum = std::log(exponentials), lse = static_cast<double>(highest) + log_sum;
+      args.log_sum.as<T>()[first + row] = static_cast<T>(log_sum);
       const std::int64_t target = targets[first + row];
       if (target == args.options.ignore_index) continue;
       total += (1 - smoothing) * (lse - static_cast<double>(z[target])) +
@@ -67,7 +67,7 @@ void linear_cross_entropy_backward(const LinearCrossEntropyBackwardArgs& args,
   const std::int64_t classes = args.w.info->shape[0], in = args.w.info->shape[1];
   const std::int64_t positions = args.targets.info->shape.numel();
   const auto* targets = args.targets.as<std::int64_t>();
-  const T *x = args.x.as<T>(), *w = args.w.as<T>(), *lse = args.lse.as<T>();
+  const T *x = args.x.as<T>(), *w = args.w.as<T>(), *log_sums = args.log_sum.as<T>();
   T *dx = args.dx.info ? args.dx.as<T>() : nullptr, *dw = args.dw.info ? args.dw.as<T>() : nullptr;
   T* logits = reinterpret_cast<T*>(workspace.data());  // and then their gradient
   const std::int64_t counted = count_of(args.targets, args.options.ignore_index);
@@ -81,8 +81,9 @@ void linear_cross_entropy_backward(const LinearCrossEntropyBackwardArgs& args,
     for (std::int64_t row = 0; row < count; ++row) {
       const std::int64_t target = targets[first + row];
       T* z = logits + row * classes;
+      const T highest = *std::max_element(z, z + classes);
       for (std::int64_t c = 0; c < classes; ++c) {
-        const double probability = static_cast<double>(std::exp(z[c] - lse[first + row]));
+        const double probability = static_cast<double>(std::exp(z[c] - highest - log_sums[first + row]));
         const double gradient = probability - everywhere - (c == target ? 1 - smoothing : 0.0);
         z[c] = target == args.options.ignore_index ? T{0} : static_cast<T>(scale * gradient);
       }
