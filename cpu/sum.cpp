@@ -1,5 +1,5 @@
-// Sums over some dimensions, in double beyond a few elements. Vectorized where the dimensions that are summed lie
-// together; others go to the plain loops. The order of additions follows from the shape.
+// Sums over some dimensions, in double. Vectorized if the dimensions that are summed lie together; others go to the plain
+// loops. column_sum adds a few rows in f32 first. The order of additions follows from the shape.
 #include "reprise/cpu/vector_targets.h"
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "reprise/cpu/sum.cpp"
@@ -34,28 +34,68 @@ struct MiddleSum {
   }
 };
 
-// Of elements that lie together.
+using F64 = hn::ScalableTag<double>;
+
+// As many elements as a vector has doubles.
+HWY_INLINE hn::Vec<F64> load_doubles(const float* from) {
+  return hn::PromoteTo(F64(), hn::LoadU(hn::Rebind<float, F64>(), from));
+}
+HWY_INLINE hn::Vec<F64> load_doubles(const BFloat16* from) {
+  const hn::Rebind<std::uint32_t, F64> wide;
+  const auto bits = hn::PromoteTo(wide, hn::LoadU(hn::Rebind<std::uint16_t, F64>(), bits_of(from)));
+  return hn::PromoteTo(F64(), hn::BitCast(hn::Rebind<float, F64>(), hn::ShiftLeft<16>(bits)));
+}
+
+// The sum of elements that lie together.
 template <class T>
 HWY_INLINE double sum_of(const T* x, std::int64_t count) {
-  constexpr std::int64_t kVectors = 4;     // side by side
-  constexpr std::int64_t kElements = 512;  // in f32 that many, for each lane an eighth or fewer
-  const std::int64_t n = lanes();
-  double total = 0;
-  for (std::int64_t begin = 0; begin < count; begin += kElements) {
-    const std::int64_t end = std::min(count, begin + kElements);
-    Vec a = hn::Zero(F32()), b = a, c = a, d = a;
-    std::int64_t i = begin;
-    for (; i + kVectors * n <= end; i += kVectors * n) {
-      a = hn::Add(a, load(x + i));
-      b = hn::Add(b, load(x + i + n));
-      c = hn::Add(c, load(x + i + 2 * n));
-      d = hn::Add(d, load(x + i + 3 * n));
-    }
-    for (; i + n <= end; i += n) a = hn::Add(a, load(x + i));
-    if (i < end) b = hn::Add(b, load_part(x + i, end - i));
-    total += static_cast<double>(sum_of_lanes(hn::Add(hn::Add(a, b), hn::Add(c, d))));
+  const auto n = static_cast<std::int64_t>(hn::Lanes(F64()));
+  auto a = hn::Zero(F64()), b = a, c = a, d = a;  // side by side: additions that do not wait for each other
+  std::int64_t i = 0;
+  for (; i + 4 * n <= count; i += 4 * n) {
+    a = hn::Add(a, load_doubles(x + i));
+    b = hn::Add(b, load_doubles(x + i + n));
+    c = hn::Add(c, load_doubles(x + i + 2 * n));
+    d = hn::Add(d, load_doubles(x + i + 3 * n));
   }
+  for (; i + n <= count; i += n) a = hn::Add(a, load_doubles(x + i));
+  double total = hn::GetLane(hn::SumOfLanes(F64(), hn::Add(hn::Add(a, b), hn::Add(c, d))));
+  for (; i < count; ++i) total += static_cast<double>(as_float(x[i]));
   return total;
+}
+
+// Adds `rows` rows, `step` elements apart, to the sums of their columns. Some rows at a time, so that their pages stay near
+// while all columns pass.
+template <class T>
+HWY_INLINE void add_to_columns(const T* x, std::int64_t step, std::int64_t rows, std::int64_t columns,
+                               double* sums) {
+  constexpr std::int64_t kRows = 32;
+  const auto n = static_cast<std::int64_t>(hn::Lanes(F64()));
+  for (std::int64_t first = 0; first < rows; first += kRows) {
+    const T *begin = x + first * step, *end = x + std::min(rows, first + kRows) * step;
+    std::int64_t c = 0;
+    for (; c + 4 * n <= columns; c += 4 * n) {
+      auto s0 = hn::LoadU(F64(), sums + c), s1 = hn::LoadU(F64(), sums + c + n),
+           s2 = hn::LoadU(F64(), sums + c + 2 * n), s3 = hn::LoadU(F64(), sums + c + 3 * n);
+      for (const T* row = begin; row != end; row += step) {
+        s0 = hn::Add(s0, load_doubles(row + c));
+        s1 = hn::Add(s1, load_doubles(row + c + n));
+        s2 = hn::Add(s2, load_doubles(row + c + 2 * n));
+        s3 = hn::Add(s3, load_doubles(row + c + 3 * n));
+      }
+      hn::StoreU(s0, F64(), sums + c);
+      hn::StoreU(s1, F64(), sums + c + n);
+      hn::StoreU(s2, F64(), sums + c + 2 * n);
+      hn::StoreU(s3, F64(), sums + c + 3 * n);
+    }
+    for (; c + n <= columns; c += n) {
+      auto sum = hn::LoadU(F64(), sums + c);
+      for (const T* row = begin; row != end; row += step) sum = hn::Add(sum, load_doubles(row + c));
+      hn::StoreU(sum, F64(), sums + c);
+    }
+    for (const T* row = begin; c < columns && row != end; row += step)
+      for (std::int64_t i = c; i < columns; ++i) sums[i] += static_cast<double>(as_float(row[i]));
+  }
 }
 
 HWY_INLINE void write(double value, float* to) { *to = static_cast<float>(value); }
@@ -97,9 +137,7 @@ void sum_elements(const SumArgs& args, std::span<std::byte> workspace) {
         const std::int64_t columns = std::min(kBlock, all.inner - first);
         const T* from = x + outer * all.reduced * all.inner + first;
         std::array<double, kBlock> sums = {};
-        add_rows<1>(0, all.reduced, columns, sums.data(),
-                    [&](std::int64_t row, std::int64_t c, auto read)
-                        HWY_ATTR { return Terms<1>{{read(from + row * all.inner + c)}}; });
+        add_to_columns(from, all.inner, all.reduced, columns, sums.data());
         for (std::int64_t c = 0; c < columns; ++c)
           write(sums[static_cast<std::size_t>(c)] * args.scale, y + outer * all.inner + first + c);
       }
