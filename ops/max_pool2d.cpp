@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "reprise/core/error.h"
 #include "reprise/ops/elementwise.h"
 #include "reprise/ops/kernel_op.h"
 #include "reprise/ops/pool_shape.h"
@@ -43,6 +44,9 @@ struct MaxPool2d final : KernelOp<MaxPool2dArgs> {
   std::vector<ValueInfo> infer(std::span<const ValueInfo> in) const override {
     require_floating(name(), in[0]);
     const Shape y = pooled_shape(name(), in[0].shape, windows);
+    if (in[0].shape[1] == 0 || in[0].shape[2] == 0)
+      throw UserError(fmt::format("{}: x {} has no pixels: its height and width must be at least 1", name(),
+                                  to_string(in[0].shape)));
     const DType index = windows.kernel_size.h * windows.kernel_size.w <= 255 ? DType::u8 : DType::i32;
     return {{y, in[0].dtype, in[0].device}, {y, index, in[0].device}};
   }
