@@ -9,6 +9,10 @@
 // groups, output o reads the in / groups channels from first(o) = (o / (out / groups)) (in / groups). dtypes
 // equal and floating. Saves weight for x's gradient and x for weight's. The gradients have gradients of their
 // own.
+//
+// On the CPU, 3x3 convolutions of stride 1 with at least 32 channels are computed in tiles of 4x4 pixels (Winograd's
+// method, cpu/winograd.h). Errors are then relative to the largest pixel near the tile, and NaN or infinity reaches the
+// whole tile.
 #include <cstdint>
 
 #include "reprise/core/kernel_slot.h"
