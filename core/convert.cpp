@@ -1,4 +1,4 @@
-// Elements of one dtype into another: to floating point rounds to nearest, to integers truncates and saturates (nan
+// Elements of one dtype into another: to floating point rounds once, to nearest, to integers truncates and saturates (nan
 // becomes 0), to boolean asks "not zero".
 #include <cmath>
 #include <cstring>
@@ -6,6 +6,7 @@
 #include <type_traits>
 
 #include "reprise/core/parallel.h"
+#include "reprise/core/round_to_odd.h"
 #include "reprise/core/tensor.h"
 
 namespace reprise {
@@ -19,9 +20,9 @@ To convert_element(From from) {
   if constexpr (is_half(dtype_of<From>)) {
     return convert_element<To>(to_float(from));
   } else if constexpr (std::is_same_v<To, BFloat16>) {
-    return to_bfloat16(static_cast<float>(from));
+    return to_bfloat16(before_half(from));
   } else if constexpr (std::is_same_v<To, Float16>) {
-    return to_float16(static_cast<float>(from));
+    return to_float16(before_half(from));
   } else if constexpr (std::is_same_v<To, bool>) {
     return from != From{};
   } else if constexpr (std::is_floating_point_v<From> && std::is_integral_v<To>) {

@@ -4,6 +4,7 @@
 #include <bit>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <string_view>
 
 namespace reprise {
@@ -35,10 +36,21 @@ constexpr bool is_floating(DType dtype) {
   return dtype == DType::f32 || dtype == DType::f64 || dtype == DType::bf16 || dtype == DType::f16;
 }
 
-// bf16 or f16: kernels read such elements into f32 and round what they write.
+// Is it bf16 or f16? Kernels read such elements into f32 and round what they write.
 constexpr bool is_half(DType dtype) { return dtype == DType::bf16 || dtype == DType::f16; }
 
-// Of a leaf's gradient: f32 for a leaf of 16 bits, so that sums over uses and steps are not rounded.
+// The range of an integer dtype (i32, i64, u8); of boolean 0 and 1.
+constexpr std::int64_t smallest_integer(DType dtype) {
+  if (dtype == DType::i64) return std::numeric_limits<std::int64_t>::min();
+  return dtype == DType::i32 ? std::numeric_limits<std::int32_t>::min() : 0;
+}
+constexpr std::int64_t largest_integer(DType dtype) {
+  if (dtype == DType::i64) return std::numeric_limits<std::int64_t>::max();
+  if (dtype == DType::i32) return std::numeric_limits<std::int32_t>::max();
+  return dtype == DType::u8 ? std::numeric_limits<std::uint8_t>::max() : 1;
+}
+
+// The dtype of a leaf's gradient: f32 for a leaf of 16 bits, so that sums over uses and steps are not rounded.
 constexpr DType gradient_dtype(DType dtype) { return is_half(dtype) ? DType::f32 : dtype; }
 
 // "f32", "bf16", "bool", ...
@@ -106,5 +118,9 @@ struct DTypeOf<bool> {
 };
 template <class T>
 inline constexpr DType dtype_of = DTypeOf<T>::value;
+template <class T>
+concept HasDType = requires {
+  DTypeOf<T>::value;
+};
 
 }  // namespace reprise

@@ -17,11 +17,13 @@ namespace {
 
 constexpr std::int64_t kGrain = 1 << 13;
 
+DType dtype_in(const TensorOptions& options) { return options.dtype.value_or(DType::f32); }
+
 // Makes the tensor and lets `write(host bytes)` fill it: in place on the CPU, else in host memory that is copied over.
 // In a dry run only the bytes are counted.
 template <class Write>
 Tensor make(const Shape& shape, const TensorOptions& options, Write&& write) {
-  Tensor result = empty({shape, options.dtype, options.device});
+  Tensor result = empty({shape, dtype_in(options), options.device});
   if (!is_dry_run() && result.bytes() > 0) {
     if (options.device.kind == Device::CPU) {
       write(result.impl()->data());
@@ -35,9 +37,20 @@ Tensor make(const Shape& shape, const TensorOptions& options, Write&& write) {
   return result;
 }
 
-void fill(std::byte* data, DType dtype, std::int64_t count, double value) {
+void require_fitting(const char* call, const Scalar& value, DType dtype) {
+  if (!value.fits(dtype))
+    throw UserError(fmt::format("{}: {} cannot hold {}: take a whole number in its range, or another dtype",
+                                call, to_string(dtype), to_string(value)));
+}
+
+void fill(std::byte* data, DType dtype, std::int64_t count, const Scalar& value) {
   std::array<std::byte, 8> one = {};
-  convert(&value, DType::f64, one.data(), dtype, 1);
+  const double number = value.to_double();
+  const std::optional<std::int64_t> whole = value.whole();
+  if (whole && !is_floating(dtype))
+    convert(&*whole, DType::i64, one.data(), dtype, 1);
+  else
+    convert(&number, DType::f64, one.data(), dtype, 1);
   const std::size_t size = size_of(dtype);
   parallel_for(count, kGrain, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t i = begin; i < end; ++i)
@@ -118,25 +131,30 @@ Tensor Tensor::zeros(const Shape& shape, TensorOptions options) { return full(sh
 
 Tensor Tensor::ones(const Shape& shape, TensorOptions options) { return full(shape, 1, options); }
 
-Tensor Tensor::full(const Shape& shape, double value, TensorOptions options) {
-  return make(shape, options, [&](std::byte* data) { fill(data, options.dtype, shape.numel(), value); });
+Tensor Tensor::full(const Shape& shape, Scalar value, TensorOptions options) {
+  const DType dtype = dtype_in(options);
+  require_fitting("full", value, dtype);
+  return make(shape, options, [&](std::byte* data) { fill(data, dtype, shape.numel(), value); });
 }
 
 Tensor Tensor::arange(std::int64_t n, TensorOptions options) {
+  const DType dtype = dtype_in(options);
+  if (n > 0) require_fitting("arange", n - 1, dtype);
   return make({n}, options, [&](std::byte* data) {
-    const std::size_t size = size_of(options.dtype);
+    const std::size_t size = size_of(dtype);
     for (std::int64_t i = 0; i < n; ++i)
-      convert(&i, DType::i64, data + static_cast<std::size_t>(i) * size, options.dtype, 1);
+      convert(&i, DType::i64, data + static_cast<std::size_t>(i) * size, dtype, 1);
   });
 }
 
 Tensor Tensor::randn(const Shape& shape, TensorOptions options) {
-  check_floating("randn", options.dtype);
-  RandomDraw draw(words(shape, options.dtype));
+  const DType dtype = dtype_in(options);
+  check_floating("randn", dtype);
+  RandomDraw draw(words(shape, dtype));
   const RandomAddress address = draw.address();
   const std::int64_t count = shape.numel();
   Tensor result = make(shape, options, [&](std::byte* data) {
-    if (options.dtype == DType::f64) {
+    if (dtype == DType::f64) {
       for_pairs(count, [&](std::int64_t i, std::int64_t n) {
         const std::array<double, 2> pair = normal_pair_f64(address, i);
         std::memcpy(data + 8 * i, pair.data(), static_cast<std::size_t>(8 * n));
@@ -144,8 +162,7 @@ Tensor Tensor::randn(const Shape& shape, TensorOptions options) {
     } else {
       for_pairs(count, [&](std::int64_t i, std::int64_t n) {
         const std::array<float, 2> pair = normal_pair_f32(address, i);
-        convert(pair.data(), DType::f32, data + static_cast<std::size_t>(i) * size_of(options.dtype),
-                options.dtype, n);
+        convert(pair.data(), DType::f32, data + static_cast<std::size_t>(i) * size_of(dtype), dtype, n);
       });
     }
   });
@@ -154,16 +171,53 @@ Tensor Tensor::randn(const Shape& shape, TensorOptions options) {
 }
 
 Tensor Tensor::rand(const Shape& shape, TensorOptions options) {
-  check_floating("rand", options.dtype);
-  RandomDraw draw(words(shape, options.dtype));
+  const DType dtype = dtype_in(options);
+  check_floating("rand", dtype);
+  RandomDraw draw(words(shape, dtype));
   const RandomAddress address = draw.address();
   Tensor result = make(shape, options, [&](std::byte* data) {
     parallel_for(shape.numel(), kGrain, [&](std::int64_t begin, std::int64_t end) {
-      for (std::int64_t i = begin; i < end; ++i) write_uniform(data, options.dtype, i, address);
+      for (std::int64_t i = begin; i < end; ++i) write_uniform(data, dtype, i, address);
     });
   });
   draw.keep();
   return result;
+}
+
+namespace {
+
+// UserError for the first number that the integer dtype `to` cannot hold. Fractions are cut off first.
+void require_in_range(const void* data, std::size_t count, DType from, DType to) {
+  const bool narrows = is_floating(from) || (from == DType::i64 && to != DType::i64) ||
+                       (from == DType::i32 && to == DType::u8);
+  if (is_floating(to) || to == DType::boolean || !narrows) return;
+  const auto* bytes = static_cast<const std::byte*>(data);
+  for (std::size_t i = 0; i < count; ++i) {
+    const std::byte* element = bytes + i * size_of(from);
+    double number = 0;
+    std::int64_t whole = 0;
+    if (is_floating(from))
+      convert(element, from, &number, DType::f64, 1);
+    else
+      convert(element, from, &whole, DType::i64, 1);
+    const Scalar value = is_floating(from) ? Scalar(std::trunc(number)) : Scalar(whole);
+    if (!value.fits(to))
+      throw UserError(
+          fmt::format("Tensor::from: {} at place {} is out of range for {}: ask for a wider dtype",
+                      to_string(value), i, to_string(to)));
+  }
+}
+
+}  // namespace
+
+void Tensor::throw_beyond_i64(std::uint64_t value, std::size_t index) {
+  throw UserError(fmt::format(
+      "Tensor::from: {} at place {} is out of range for i64, the widest integer dtype", value, index));
+}
+
+Tensor Tensor::from(const std::vector<bool>& data, const Shape& shape, TensorOptions options) {
+  std::vector<std::uint8_t> bytes(data.begin(), data.end());
+  return from_bytes(bytes.data(), bytes.size(), DType::boolean, shape, options);
 }
 
 Tensor Tensor::from_bytes(const void* data, std::size_t count, DType from, const Shape& shape,
@@ -171,7 +225,10 @@ Tensor Tensor::from_bytes(const void* data, std::size_t count, DType from, const
   if (count != static_cast<std::size_t>(shape.numel()))
     throw UserError(fmt::format("Tensor::from: {} values do not fill shape {}, which has {} elements", count,
                                 to_string(shape), shape.numel()));
-  return make(shape, options, [&](std::byte* to) { convert(data, from, to, options.dtype, shape.numel()); });
+  const DType dtype = options.dtype.value_or(from);
+  require_in_range(data, count, from, dtype);
+  options.dtype = dtype;
+  return make(shape, options, [&](std::byte* to) { convert(data, from, to, dtype, shape.numel()); });
 }
 
 }  // namespace reprise

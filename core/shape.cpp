@@ -11,7 +11,7 @@ namespace reprise {
 
 namespace {
 
-constexpr std::int64_t kMaxElements = std::int64_t{1} << 62;
+constexpr std::int64_t kMaxElements = std::int64_t{1} << 48;
 
 }  // namespace
 
@@ -24,16 +24,14 @@ Shape::Shape(std::span<const std::int64_t> extents) {
                                 fmt::join(extents, ", ")));
   std::int64_t product = 1;  // of the extents that are not zero: a zero must not hide an overflow
   for (std::int64_t extent : extents) {
-    if (extent < -1)
+    if (extent < 0)
       throw UserError(fmt::format("shape [{}] has a negative extent", fmt::join(extents, ", ")));
     if (extent > 0 && product > kMaxElements / extent)
-      throw UserError(fmt::format("shape [{}] has more than 2^62 elements", fmt::join(extents, ", ")));
+      throw UserError(fmt::format("shape [{}] has more than 2^48 elements: no machine holds them",
+                                  fmt::join(extents, ", ")));
     if (extent > 0) product *= extent;
     extents_[static_cast<std::size_t>(rank_++)] = extent;
   }
-  const auto unknown = std::count(extents.begin(), extents.end(), -1);
-  if (unknown > 1 || (unknown == 1 && std::count(extents.begin(), extents.end(), 0) != 0))
-    throw UserError(fmt::format("shape [{}] leaves more than one extent open", fmt::join(extents, ", ")));
 }
 
 std::int64_t Shape::operator[](int dim) const {
@@ -65,12 +63,41 @@ Shape Shape::without(int dim) const {
 
 std::string to_string(const Shape& shape) { return fmt::format("[{}]", fmt::join(shape.extents(), ", ")); }
 
-int normalize_dim(const char* op, int dim, int rank) {
-  const int place = dim < 0 ? dim + rank : dim;
+OpenShape::OpenShape(std::initializer_list<std::int64_t> extents)
+    : OpenShape(std::span<const std::int64_t>(extents.begin(), extents.size())) {}
+
+OpenShape::OpenShape(std::span<const std::int64_t> extents) {
+  const auto open = std::find(extents.begin(), extents.end(), -1);
+  if (open == extents.end()) {
+    known_ = Shape(extents);
+    return;
+  }
+  if (std::count(open, extents.end(), -1) > 1 || std::count(extents.begin(), extents.end(), 0) > 0)
+    throw UserError(
+        fmt::format("reshape: [{}] leaves more than one extent open: write one -1, and none beside a 0",
+                    fmt::join(extents, ", ")));
+  open_ = static_cast<int>(open - extents.begin());
+  std::vector<std::int64_t> known(extents.begin(), extents.end());
+  known[static_cast<std::size_t>(open_)] = 1;
+  known_ = Shape(known);
+}
+
+Shape OpenShape::closed(const Shape& x) const {
+  const std::int64_t known = known_.numel();
+  if (open_ >= 0 && x.numel() % known == 0) return known_.with(open_, x.numel() / known);
+  if (open_ < 0 && x.numel() == known) return known_;
+  std::vector<std::int64_t> extents(known_.extents().begin(), known_.extents().end());
+  if (open_ >= 0) extents[static_cast<std::size_t>(open_)] = -1;
+  throw UserError(fmt::format("reshape: the {} elements of {} do not fit into [{}]", x.numel(), to_string(x),
+                              fmt::join(extents, ", ")));
+}
+
+int normalize_dim(const char* op, std::int64_t dim, int rank) {
+  const std::int64_t place = dim < 0 ? dim + rank : dim;
   if (place < 0 || place >= rank)
     throw UserError(
         fmt::format("{}: dimension {} is out of range for a tensor with {} dimensions", op, dim, rank));
-  return place;
+  return static_cast<int>(place);
 }
 
 Dims::Dims(std::int64_t dim) : count_(1) { values_[0] = dim; }

@@ -14,8 +14,8 @@ class Shape {
   static constexpr int kMaxRank = 8;
 
   Shape() = default;  // rank 0: a scalar, one element
-  // Throw UserError for a negative extent, more than kMaxRank extents or more than 2^62 elements. One -1 is
-  // accepted (not beside a 0): it asks reshape to find the extent, and no tensor has it.
+  // Throw UserError for a negative extent, more than kMaxRank extents or more than 2^48 elements, which no machine
+  // holds. So products of a shape's extents, sums of two extents and a tensor's bytes never overflow.
   Shape(std::initializer_list<std::int64_t> extents);
   Shape(std::span<const std::int64_t> extents);
   Shape(const std::vector<std::int64_t>& extents) : Shape(std::span<const std::int64_t>(extents)) {}
@@ -50,8 +50,26 @@ class Shape {
 // "[2, 3]"
 std::string to_string(const Shape& shape);
 
+// The argument of reshape: a shape of which one extent may be open, written -1 (not beside a 0).
+class OpenShape {
+ public:
+  OpenShape() = default;
+  OpenShape(const Shape& shape) : known_(shape) {}
+  // Throw UserError as Shape's do, and for a second -1.
+  OpenShape(std::initializer_list<std::int64_t> extents);
+  OpenShape(std::span<const std::int64_t> extents);
+  OpenShape(const std::vector<std::int64_t>& extents) : OpenShape(std::span<const std::int64_t>(extents)) {}
+
+  // The shape of as many elements as `x`; UserError if there is none.
+  Shape closed(const Shape& x) const;
+
+ private:
+  Shape known_;  // 1 where it is open
+  int open_ = -1;
+};
+
 // dim counted from the front for a tensor of this rank; UserError naming the op when out of range.
-int normalize_dim(const char* op, int dim, int rank);
+int normalize_dim(const char* op, std::int64_t dim, int rank);
 
 // A list of dimensions, as arguments of reductions and permute.
 class Dims {

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <cmath>
+
 #include "reprise/core/dry_overlay.h"
 #include "reprise/core/dry_run.h"
 #include "reprise/core/host_bytes.h"
@@ -14,7 +16,8 @@ namespace reprise {
 namespace {
 
 const TensorImpl& defined_impl(const Tensor& tensor) {
-  if (!tensor.defined()) throw UserError("this tensor is undefined: nothing was assigned to it");
+  if (!tensor.defined())
+    throw UserError("this tensor is undefined: nothing was assigned to it, or it was moved from");
   return *tensor.impl();
 }
 
@@ -22,7 +25,10 @@ const TensorImpl& defined_impl(const Tensor& tensor) {
 const TensorImpl& readable_impl(const Tensor& tensor) {
   const TensorImpl& impl = defined_impl(tensor);
   if (impl.storage->dry)
-    throw UserError(fmt::format("{} was made in a dry run: it has no values", to_string(impl.info)));
+    throw UserError(
+        fmt::format("{} was made in a dry run: it has no values (checkpoint::plan and trace run the step "
+                    "dry: read values outside it)",
+                    to_string(impl.info)));
   return impl;
 }
 
@@ -72,8 +78,6 @@ Tensor untracked(const Tensor& tensor) {
 }
 
 Tensor empty(const ValueInfo& info, memory::Tag tag) {
-  if (info.shape.numel() < 0)  // -1: reshape's extent to be found
-    throw UserError(fmt::format("shape {} has a negative extent", to_string(info.shape)));
   Ref<TensorImpl> impl = make_impl();
   impl->info = info;
   impl->storage = allocate(info.bytes(), info.device, tag);
@@ -121,12 +125,40 @@ void Tensor::set_name(std::string name) const {
   impl_->name = std::make_unique<std::string>(std::move(name));
 }
 
-double Tensor::item_as_double() const {
-  const TensorImpl& impl = readable_impl(*this);
+namespace {
+
+// The bytes of the only element; `copy` holds them where they lie elsewhere.
+const std::byte* only_element(const Tensor& tensor, std::vector<std::byte>& copy) {
+  const TensorImpl& impl = readable_impl(tensor);
   if (impl.info.shape.numel() != 1)
     throw UserError(
         fmt::format("item: {} has {} elements, not one", to_string(impl.info), impl.info.shape.numel()));
-  return to_vector().front();
+  return host_bytes(tensor, copy);
+}
+
+}  // namespace
+
+double Tensor::item_as_double() const {
+  std::vector<std::byte> copy;
+  double value = 0;
+  convert(only_element(*this, copy), dtype(), &value, DType::f64, 1);
+  return value;
+}
+
+std::int64_t Tensor::item_as_integer(std::int64_t least, std::int64_t most) const {
+  if (is_floating(dtype())) {
+    const double value = std::trunc(item_as_double());
+    const std::optional<std::int64_t> whole = Scalar(value).whole();
+    if (!whole || *whole < least || *whole > most)
+      throw UserError(fmt::format("item: {} is beyond the integer type that was asked for", value));
+    return *whole;
+  }
+  std::vector<std::byte> copy;
+  std::int64_t value = 0;
+  convert(only_element(*this, copy), dtype(), &value, DType::i64, 1);
+  if (value < least || value > most)
+    throw UserError(fmt::format("item: {} is beyond the integer type that was asked for", value));
+  return value;
 }
 
 double Tensor::at(std::initializer_list<std::int64_t> index) const {

@@ -1,6 +1,7 @@
-// What only moves elements, fills with them or converts them: every dtype.
+// Kernels that only move elements, fill with them or convert them: every dtype.
 #include <climits>
 
+#include "reprise/core/round_to_odd.h"
 #include "reprise/cuda/elementwise.cuh"
 #include "reprise/cuda/slots.h"
 #include "reprise/ops/ops.h"
@@ -35,7 +36,7 @@ __device__ To convert_element(From from) {
   if constexpr (std::is_same_v<From, __nv_bfloat16> || std::is_same_v<From, __half>) {
     return convert_element<To>(widen(from));
   } else if constexpr (std::is_same_v<To, __nv_bfloat16> || std::is_same_v<To, __half>) {
-    return narrow<To>(static_cast<float>(from));
+    return narrow<To>(before_half(from));
   } else if constexpr (std::is_same_v<To, bool>) {
     return from != From{};
   } else if constexpr (std::is_floating_point_v<From> && std::is_integral_v<To>) {

@@ -22,7 +22,7 @@ struct Add final : BinaryOp {
 };
 
 struct AddScalar final : ScalarOp {
-  explicit AddScalar(double value)
+  explicit AddScalar(Scalar value)
       : ScalarOp("add_scalar", add_scalar_slot, value, GradientReads::nothing, 1, Operands::numbers) {}
   std::vector<Tensor> backward(const Context&, std::span<const Tensor> gradients) const override {
     return tensors(gradients[0]);
@@ -36,6 +36,6 @@ Tensor add(Tensor a, Tensor b) {
   return record(op, std::move(a), std::move(b));
 }
 
-Tensor add_scalar(Tensor x, double value) { return record(AddScalar(value), std::move(x)); }
+Tensor add_scalar(Tensor x, Scalar value) { return record(AddScalar(value), std::move(x)); }
 
 }  // namespace reprise

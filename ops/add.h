@@ -10,10 +10,10 @@ extern KernelSlot<BinaryArgs> add_slot;
 extern KernelSlot<ScalarArgs> add_scalar_slot;
 
 Tensor add(Tensor a, Tensor b);
-Tensor add_scalar(Tensor x, double value);  // x + value; for integers a whole number
+Tensor add_scalar(Tensor x, Scalar value);  // x + value; for integers a whole number in their range
 
 inline Tensor operator+(Tensor a, Tensor b) { return add(std::move(a), std::move(b)); }
-inline Tensor operator+(Tensor x, double value) { return add_scalar(std::move(x), value); }
-inline Tensor operator+(double value, Tensor x) { return add_scalar(std::move(x), value); }
+inline Tensor operator+(Tensor x, Scalar value) { return add_scalar(std::move(x), value); }
+inline Tensor operator+(Scalar value, Tensor x) { return add_scalar(std::move(x), value); }
 
 }  // namespace reprise

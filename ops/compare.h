@@ -1,7 +1,8 @@
 #pragma once
 // Comparisons, element by element, broadcasting as add does: boolean, 1 where it holds. Equal dtypes: f32, f64, i32, i64,
-// u8, boolean. With NaN all but not_equal are 0. No gradient; the result is untracked. The forms with a number compare
-// with that number converted to x's dtype.
+// u8, boolean. With NaN all but not_equal are 0. No gradient; the result is untracked. An integer or boolean x is compared
+// with a number itself: fractions and numbers out of x's range keep their value. For a floating x the number is rounded to
+// x's dtype.
 #include "reprise/ops/elementwise.h"
 
 namespace reprise {
@@ -20,11 +21,11 @@ Tensor less_equal(Tensor a, Tensor b);
 Tensor greater(Tensor a, Tensor b);
 Tensor greater_equal(Tensor a, Tensor b);
 
-Tensor equal(Tensor x, double value);
-Tensor not_equal(Tensor x, double value);
-Tensor less(Tensor x, double value);
-Tensor less_equal(Tensor x, double value);
-Tensor greater(Tensor x, double value);
-Tensor greater_equal(Tensor x, double value);
+Tensor equal(Tensor x, Scalar value);
+Tensor not_equal(Tensor x, Scalar value);
+Tensor less(Tensor x, Scalar value);
+Tensor less_equal(Tensor x, Scalar value);
+Tensor greater(Tensor x, Scalar value);
+Tensor greater_equal(Tensor x, Scalar value);
 
 }  // namespace reprise

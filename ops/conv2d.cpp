@@ -26,6 +26,12 @@ std::int64_t output_extent(std::int64_t input, std::int64_t kernel, std::int64_t
   return (input + 2 * padding - dilation * (kernel - 1) - 1) / stride + 1;
 }
 
+// Is the kernel larger than the padded image? In double: sums and products of options may overflow.
+bool exceeds(std::int64_t kernel, std::int64_t dilation, std::int64_t input, std::int64_t padding) {
+  return static_cast<double>(dilation) * static_cast<double>(kernel - 1) + 1 >
+         static_cast<double>(input) + 2 * static_cast<double>(padding);
+}
+
 // The shape of y; UserError where x, weight and the options do not fit. One check for the op and its
 // gradients.
 Shape output_shape(const char* op, const Shape& x, const Shape& weight, const Conv2dFunctionOptions& o) {
@@ -33,10 +39,12 @@ Shape output_shape(const char* op, const Shape& x, const Shape& weight, const Co
     throw UserError(
         fmt::format("{}: x {} and weight {} must be [n, h, w, in] and [out, kernel h, kernel w, in / groups]",
                     op, to_string(x), to_string(weight)));
+  constexpr std::int64_t kMostPadding = std::int64_t{1} << 48;  // elements of a shape
   if (o.stride.h < 1 || o.stride.w < 1 || o.dilation.h < 1 || o.dilation.w < 1 || o.padding.h < 0 ||
-      o.padding.w < 0 || o.groups < 1)
+      o.padding.w < 0 || o.groups < 1 || o.padding.h > kMostPadding || o.padding.w > kMostPadding)
     throw UserError(fmt::format(
-        "{}: {}: strides, dilations and groups must be at least 1 and paddings at least 0", op, describe(o)));
+        "{}: {}: strides, dilations and groups must be at least 1, paddings at least 0 and at most 2^48", op,
+        describe(o)));
   if (x[3] % o.groups != 0 || weight[0] % o.groups != 0)
     throw UserError(fmt::format(
         "{}: x {} and weight {}: {} groups must divide both the {} input and the {} output channels", op,
@@ -46,8 +54,8 @@ Shape output_shape(const char* op, const Shape& x, const Shape& weight, const Co
         "{}: x {} and weight {} do not fit: x has {} channels in {} groups, so weight's last extent must be "
         "{}, not {} (images are [n, h, w, channels], weights [out, h, w, in / groups])",
         op, to_string(x), to_string(weight), x[3], o.groups, x[3] / o.groups, weight[3]));
-  if (weight[1] < 1 || weight[2] < 1 || o.dilation.h * (weight[1] - 1) + 1 > x[1] + 2 * o.padding.h ||
-      o.dilation.w * (weight[2] - 1) + 1 > x[2] + 2 * o.padding.w)
+  if (weight[1] < 1 || weight[2] < 1 || exceeds(weight[1], o.dilation.h, x[1], o.padding.h) ||
+      exceeds(weight[2], o.dilation.w, x[2], o.padding.w))
     throw UserError(fmt::format("{}: x {} and weight {} with {}: the kernel is larger than the padded image",
                                 op, to_string(x), to_string(weight), describe(o)));
   return {x[0], output_extent(x[1], weight[1], o.stride.h, o.padding.h, o.dilation.h),

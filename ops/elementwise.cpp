@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 
 namespace reprise {
 namespace {
@@ -80,10 +81,17 @@ double UnaryOp::flops(std::span<const ValueInfo> in) const {
 std::string ScalarOp::attributes() const { return fmt::format("value={}", value_); }
 std::vector<ValueInfo> ScalarOp::infer(std::span<const ValueInfo> in) const {
   require_operands(name(), in[0], operands_);
-  if (!is_floating(in[0].dtype) && static_cast<double>(static_cast<std::int64_t>(value_)) != value_)
-    throw UserError(
-        fmt::format("{}: {} is no whole number but the tensor is {}: convert with .to(DType::f32)", name(),
-                    value_, to_string(in[0].dtype)));
+  if (is_floating(in[0].dtype)) return {in[0]};
+  const std::string problem = fmt::format("{}: {}", name(), to_string(scalar_));
+  if (!scalar_.whole() && std::trunc(value_) != value_)
+    throw UserError(fmt::format("{} is no whole number but the tensor is {}: convert with .to(DType::f32)",
+                                problem, to_string(in[0].dtype)));
+  if (!scalar_.fits(in[0].dtype))
+    throw UserError(fmt::format("{} is out of range for {}: convert with .to(DType::i64) or .to(DType::f64)",
+                                problem, to_string(in[0].dtype)));
+  if (Scalar(value_).whole() != scalar_.whole())
+    throw UserError(fmt::format(
+        "{} has more digits than a double: add or multiply a tensor in place of the number", problem));
   return {in[0]};
 }
 ScalarArgs ScalarOp::args(std::span<const ConstView> in, std::span<const View> out) const {

@@ -68,13 +68,15 @@ class UnaryOp : public KernelOp<UnaryArgs> {
   double flops_per_element_;
 };
 
-// y = f(x, value). An op adds its backward.
+// y = f(x, value). For integers the value is a whole number that the dtype and a double hold (UserError). An op adds its
+// backward.
 class ScalarOp : public KernelOp<ScalarArgs> {
  public:
-  ScalarOp(const char* name, const KernelSlot<ScalarArgs>& slot, double value, GradientReads reads,
+  ScalarOp(const char* name, const KernelSlot<ScalarArgs>& slot, Scalar value, GradientReads reads,
            double flops_per_element, Operands operands = Operands::floating)
       : KernelOp(name, slot),
-        value_(value),
+        value_(value.to_double()),
+        scalar_(value),
         reads_(reads),
         operands_(operands),
         flops_per_element_(flops_per_element) {}
@@ -89,6 +91,7 @@ class ScalarOp : public KernelOp<ScalarArgs> {
 
  private:
   double value_;
+  Scalar scalar_;  // the value as it was given
   GradientReads reads_;
   Operands operands_;
   double flops_per_element_;

@@ -1,6 +1,7 @@
 #include "reprise/ops/mul.h"
 
 #include "reprise/ops/sum_to.h"
+#include "reprise/ops/widened.h"
 
 namespace reprise {
 
@@ -9,19 +10,26 @@ constinit KernelSlot<ScalarArgs> mul_scalar_slot{"mul_scalar"};
 
 namespace {
 
+// a * b, summed to this shape. Products that are summed are not rounded to 16 bits before.
+Tensor summed_product(const Tensor& a, const Tensor& b, const Shape& shape) {
+  if (a.shape() == shape) return a * b;
+  return sum_to(widened(a) * widened(b), shape);
+}
+
 struct Mul final : BinaryOp {
   Mul() : BinaryOp("mul", mul_slot, 1, Operands::numbers) {}
   Saved saves(Needs needs) const override { return saves_of_bilinear(needs); }
   std::vector<Tensor> backward(const Context& context, std::span<const Tensor> gradients) const override {
     std::vector<Tensor> result(2);
-    if (context.needs(0)) result[0] = sum_to(gradients[0] * context.inputs[1], context.infos[0].shape);
-    if (context.needs(1)) result[1] = sum_to(gradients[0] * context.inputs[0], context.infos[1].shape);
+    const Tensor& g = gradients[0];
+    if (context.needs(0)) result[0] = summed_product(g, context.inputs[1], context.infos[0].shape);
+    if (context.needs(1)) result[1] = summed_product(g, context.inputs[0], context.infos[1].shape);
     return result;
   }
 };
 
 struct MulScalar final : ScalarOp {
-  explicit MulScalar(double value)
+  explicit MulScalar(Scalar value)
       : ScalarOp("mul_scalar", mul_scalar_slot, value, GradientReads::nothing, 1, Operands::numbers) {}
   std::vector<Tensor> backward(const Context&, std::span<const Tensor> gradients) const override {
     return tensors(gradients[0] * value());
@@ -35,6 +43,6 @@ Tensor mul(Tensor a, Tensor b) {
   return record(op, std::move(a), std::move(b));
 }
 
-Tensor mul_scalar(Tensor x, double value) { return record(MulScalar(value), std::move(x)); }
+Tensor mul_scalar(Tensor x, Scalar value) { return record(MulScalar(value), std::move(x)); }
 
 }  // namespace reprise

@@ -9,10 +9,10 @@ extern KernelSlot<BinaryArgs> mul_slot;
 extern KernelSlot<ScalarArgs> mul_scalar_slot;
 
 Tensor mul(Tensor a, Tensor b);
-Tensor mul_scalar(Tensor x, double value);  // x * value; for integers a whole number
+Tensor mul_scalar(Tensor x, Scalar value);  // x * value; for integers a whole number in their range
 
 inline Tensor operator*(Tensor a, Tensor b) { return mul(std::move(a), std::move(b)); }
-inline Tensor operator*(Tensor x, double value) { return mul_scalar(std::move(x), value); }
-inline Tensor operator*(double value, Tensor x) { return mul_scalar(std::move(x), value); }
+inline Tensor operator*(Tensor x, Scalar value) { return mul_scalar(std::move(x), value); }
+inline Tensor operator*(Scalar value, Tensor x) { return mul_scalar(std::move(x), value); }
 
 }  // namespace reprise

@@ -8,7 +8,7 @@ namespace reprise {
 
 ReducedDims::ReducedDims(const char* op, const Dims& dims, int rank) : all_(false) {
   for (const std::int64_t dim : dims.values()) {
-    const auto from_front = static_cast<unsigned>(normalize_dim(op, static_cast<int>(dim), rank));
+    const auto from_front = static_cast<unsigned>(normalize_dim(op, dim, rank));
     if ((mask_ >> from_front) & 1U)
       throw UserError(fmt::format("{}: dimension {} is named twice", op, from_front));
     mask_ |= 1U << from_front;

@@ -5,24 +5,6 @@
 namespace reprise {
 namespace {
 
-// `shape` with the extent that is -1, if one is, found from the number of elements.
-Shape resolve(const Shape& shape, const Shape& x) {
-  int unknown = -1;
-  std::int64_t known = 1;
-  for (int d = 0; d < shape.rank(); ++d) {
-    const std::int64_t extent = shape.extents()[static_cast<std::size_t>(d)];
-    if (extent == -1)
-      unknown = d;
-    else
-      known *= extent;
-  }
-  if (unknown == -1) return shape;
-  if (x.numel() % known != 0)
-    throw UserError(fmt::format("reshape: the {} elements of {} do not fit into {}", x.numel(), to_string(x),
-                                to_string(shape)));
-  return shape.with(unknown, x.numel() / known);
-}
-
 struct Reshape final : Op {
   Shape shape;
   explicit Reshape(const Shape& s) : shape(s) {}
@@ -43,11 +25,10 @@ struct Reshape final : Op {
 
 }  // namespace
 
-Tensor reshape(Tensor x, const Shape& shape) {
-  if (x.shape() == shape) return x;
-  const Shape resolved = resolve(shape, x.shape());
-  if (x.shape() == resolved) return x;
-  return record(Reshape(resolved), std::move(x));
+Tensor reshape(Tensor x, const OpenShape& shape) {
+  const Shape closed = shape.closed(x.shape());
+  if (x.shape() == closed) return x;
+  return record(Reshape(closed), std::move(x));
 }
 
 Tensor flatten(Tensor x, int start) {

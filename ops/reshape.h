@@ -6,7 +6,7 @@
 
 namespace reprise {
 
-Tensor reshape(Tensor x, const Shape& shape);
+Tensor reshape(Tensor x, const OpenShape& shape);
 Tensor flatten(Tensor x, int start = 0);
 
 }  // namespace reprise

@@ -104,8 +104,11 @@ Tensor narrow(Tensor x, int dim, std::int64_t first, std::int64_t length) {
 
 Tensor pad(Tensor x, int dim, std::int64_t before, std::int64_t after) {
   const int from_front = normalize_dim("pad", dim, x.shape().rank());
-  if (before < 0 || after < 0)
-    throw UserError(fmt::format("pad: {} before and {} after: neither may be negative", before, after));
+  constexpr std::int64_t kMost = std::int64_t{1}
+                                 << 48;  // elements of a shape: the sums below cannot overflow
+  if (before < 0 || after < 0 || before > kMost || after > kMost)
+    throw UserError(
+        fmt::format("pad: {} before and {} after: each must be at least 0 and at most 2^48", before, after));
   if (before == 0 && after == 0) return x;
   return record(Pad(from_front, before, after), std::move(x));
 }

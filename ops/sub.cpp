@@ -21,7 +21,7 @@ struct Sub final : BinaryOp {
 };
 
 struct RSub final : ScalarOp {
-  explicit RSub(double value)
+  explicit RSub(Scalar value)
       : ScalarOp("rsub", rsub_slot, value, GradientReads::nothing, 1, Operands::numbers) {}
   std::vector<Tensor> backward(const Context&, std::span<const Tensor> gradients) const override {
     return tensors(neg(gradients[0]));
@@ -35,6 +35,6 @@ Tensor sub(Tensor a, Tensor b) {
   return record(op, std::move(a), std::move(b));
 }
 
-Tensor rsub(Tensor x, double value) { return record(RSub(value), std::move(x)); }
+Tensor rsub(Tensor x, Scalar value) { return record(RSub(value), std::move(x)); }
 
 }  // namespace reprise

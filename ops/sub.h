@@ -9,10 +9,10 @@ extern KernelSlot<BinaryArgs> sub_slot;
 extern KernelSlot<ScalarArgs> rsub_slot;  // value - x
 
 Tensor sub(Tensor a, Tensor b);
-Tensor rsub(Tensor x, double value);  // value - x; for integers a whole number
+Tensor rsub(Tensor x, Scalar value);  // value - x; for integers a whole number in their range
 
 inline Tensor operator-(Tensor a, Tensor b) { return sub(std::move(a), std::move(b)); }
-inline Tensor operator-(Tensor x, double value) { return add_scalar(std::move(x), -value); }
-inline Tensor operator-(double value, Tensor x) { return rsub(std::move(x), value); }
+inline Tensor operator-(Tensor x, Scalar value) { return add_scalar(std::move(x), -value); }
+inline Tensor operator-(Scalar value, Tensor x) { return rsub(std::move(x), value); }
 
 }  // namespace reprise

@@ -28,8 +28,8 @@ Tensor Tensor::to(Device device) const& { return to_device(*this, device); }
 Tensor Tensor::to(Device device) && { return to_device(std::move(*this), device); }
 Tensor Tensor::to(DType dtype) const& { return cast(*this, dtype); }
 Tensor Tensor::to(DType dtype) && { return cast(std::move(*this), dtype); }
-Tensor Tensor::reshape(const Shape& shape) const& { return reprise::reshape(*this, shape); }
-Tensor Tensor::reshape(const Shape& shape) && { return reprise::reshape(std::move(*this), shape); }
+Tensor Tensor::reshape(const OpenShape& shape) const& { return reprise::reshape(*this, shape); }
+Tensor Tensor::reshape(const OpenShape& shape) && { return reprise::reshape(std::move(*this), shape); }
 Tensor Tensor::slice(std::int64_t first, std::int64_t last) const& {
   return reprise::slice(*this, first, last);
 }

@@ -65,7 +65,8 @@ TEST_CASE("values of a dry run cannot be read", "[engine]") {
   {
     const DryRun dry;
     dry_tensor = Tensor::ones({1});
-    CHECK_THROWS_WITH(dry_tensor.item(), "f32[1] was made in a dry run: it has no values");
+    CHECK_THROWS_WITH(dry_tensor.item(), Contains("f32[1] was made in a dry run: it has no values") &&
+                                             Contains("checkpoint::plan"));
     CHECK_THROWS_AS(dry_tensor.read<float>(), UserError);
     CHECK_THROWS_AS(dry_tensor.to_vector(), UserError);
     CHECK_THROWS_AS(dry_tensor.at({0}), UserError);

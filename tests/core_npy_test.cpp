@@ -88,13 +88,12 @@ TEST_CASE("broken .npy files are refused, naming file and offset", "[readers]") 
   refused(with("{'descr': '<f4', 'fortran_order': True, 'shape': (2, 3), }"), "Fortran order");
   refused(with("{'descr': '<f4', 'fortran_order': False, 'shape': (7,), }"), "needs 7 elements");
   refused(with("{'descr': '<f4', 'fortran_order': False, 'shape': (5,), }"), "24 bytes follow");
-  refused(with("{'descr': '<f4', 'fortran_order': False, 'shape': (4611686018427387904,), }"),
-          "needs 4611686018427387904");
-  refused(with("{'descr': '<f4', 'fortran_order': False, 'shape': (9223372036854775807,), }"), "2^62");
+  refused(with("{'descr': '<f4', 'fortran_order': False, 'shape': (4611686018427387904,), }"), "2^48");
+  refused(with("{'descr': '<f4', 'fortran_order': False, 'shape': (9223372036854775807,), }"), "2^48");
   refused(with("{'descr': '<f4', 'fortran_order': False, 'shape': (99999999999999999999,), }"),
           "an extent expected");
   refused(with("{'descr': '<f4', 'fortran_order': False, 'shape': (4294967296, 4294967296, 4294967296), }"),
-          "2^62");
+          "2^48");
   refused(with("{'descr': '<f4', 'fortran_order': False, 'shape': (-6,), }"), "an extent expected");
   refused(with("{'descr': '<f4', 'fortran_order': False, 'shape': (1, 1, 1, 1, 1, 1, 1, 1, 6), }"),
           "at most 8");
@@ -105,8 +104,7 @@ TEST_CASE("broken .npy files are refused, naming file and offset", "[readers]") 
   refused(with("{'descr': '<f4', 'fortran_order': False, 'shape': (6,), } x"), "something follows");
   refused(npy("{'descr': '|b1', 'fortran_order': False, 'shape': (2,), }\n", "\1\2"), "neither 0 nor 1");
   // 2^62 elements of 4 bytes are 2^64 bytes, which a careless product takes for none.
-  refused(npy("{'descr': '<f4', 'fortran_order': False, 'shape': (4611686018427387904,), }\n", ""),
-          "needs 46116");
+  refused(npy("{'descr': '<f4', 'fortran_order': False, 'shape': (4611686018427387904,), }\n", ""), "2^48");
   CHECK_THROWS_WITH(load_npy(file.path() + ".missing"), Contains(".missing"));
   CHECK_THROWS_AS(save_npy(Tensor::zeros({1}), "/nonexistent/folder/x.npy"), FileError);
 }

@@ -125,13 +125,13 @@ TEST_CASE("shapes check their extents", "[engine]") {
   CHECK_THROWS_AS(shape[3], UserError);
   CHECK_THROWS_AS(shape[-4], UserError);
   CHECK_THROWS_AS((Shape{1, -2}), UserError);
-  CHECK_NOTHROW(Shape{1, -1});  // for reshape to find
-  CHECK_THROWS_AS((Shape{-1, -1}), UserError);
-  CHECK_THROWS_AS((Shape{-1, 0}), UserError);
+  CHECK_THROWS_WITH((Shape{1, -1}), Contains("[1, -1]") && Contains("negative"));
+  CHECK_THROWS_AS(shape.with(0, -1), UserError);
   CHECK_THROWS_AS(Tensor::zeros({2, -1}), UserError);
   CHECK_THROWS_AS(Tensor::from<float>({}, {-1}), UserError);
   CHECK_THROWS_AS((Shape{1, 1, 1, 1, 1, 1, 1, 1, 1}), UserError);
-  CHECK_THROWS_WITH((Shape{std::int64_t{1} << 40, std::int64_t{1} << 40}), Contains("2^62"));
+  CHECK_THROWS_WITH((Shape{std::int64_t{1} << 40, std::int64_t{1} << 40}),
+                    Contains("2^48") && Contains("[1099511627776, 1099511627776]"));
   CHECK_THROWS_AS((Shape{0, std::int64_t{1} << 40, std::int64_t{1} << 40}), UserError);  // 0 does not hide it
   CHECK(normalize_dim("sum", -1, 3) == 2);
   CHECK_THROWS_WITH(normalize_dim("sum", 3, 3),
@@ -156,11 +156,11 @@ TEST_CASE("factories fill every dtype", "[engine]") {
 }
 
 TEST_CASE("conversion rounds, truncates and saturates", "[engine]") {
-  const Tensor small = Tensor::from<double>({-1.5, 2.7, 300, 1e30}, {4}, {.dtype = DType::u8});
+  const Tensor small = Tensor::from<double>({-1.5, 2.7, 300, 1e30}, {4}).to(DType::u8);
   CHECK(small.to_vector() == std::vector<double>{0, 2, 255, 255});
-  const Tensor wide = Tensor::from<float>({-1e30F, 1e30F, std::nanf(""), -3.9F}, {4}, {.dtype = DType::i32});
+  const Tensor wide = Tensor::from<float>({-1e30F, 1e30F, std::nanf(""), -3.9F}, {4}).to(DType::i32);
   CHECK(wide.to_vector() == std::vector<double>{-2147483648.0, 2147483647.0, 0, -3});
-  const Tensor longs = Tensor::from<double>({-1e30, 1e30}, {2}, {.dtype = DType::i64});
+  const Tensor longs = Tensor::from<double>({-1e30, 1e30}, {2}).to(DType::i64);
   CHECK(longs.read<std::int64_t>()[0] == std::numeric_limits<std::int64_t>::min());
   CHECK(longs.read<std::int64_t>()[1] == std::numeric_limits<std::int64_t>::max());
   CHECK(Tensor::from<double>({0, 0.25, -2}, {3}, {.dtype = DType::boolean}).to_vector() ==

@@ -67,7 +67,8 @@ TEST_CASE("steps that bf16 would round away add up in the master", "[optim]") {
 TEST_CASE("a half parameter's master takes the steps of an f32 parameter", "[optim]") {
   const int kind = GENERATE(0, 1, 2);
   const std::vector<double> first = {0.5, -1.25, 3.0, 0.0078125, 100.0};
-  Tensor half = half_leaf(first), full = Tensor::from(first, {5}, {.requires_grad = true});
+  Tensor half = half_leaf(first),
+         full = Tensor::from(first, {5}, {.dtype = DType::f32, .requires_grad = true});
   const auto make = [&](const Tensor& w) -> std::unique_ptr<optim::Optimizer> {
     if (kind == 0)
       return std::make_unique<optim::SGD>(std::vector<Tensor>{w},

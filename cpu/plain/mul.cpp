@@ -2,19 +2,20 @@
 
 #include "reprise/cpu/plain/elementwise.h"
 #include "reprise/cpu/plain/slots.h"
+#include "reprise/cpu/plain/wrapping.h"
 
 namespace reprise::cpu {
 namespace {
 
 template <class T>
 void mul(const BinaryArgs& args, std::span<std::byte>) {
-  map_broadcast<T>(args, [](T a, T b) { return a * b; });
+  map_broadcast<T>(args, [](T a, T b) { return wrapping_product(a, b); });
 }
 
 template <class T>
 void mul_scalar(const ScalarArgs& args, std::span<std::byte>) {
   const T value = static_cast<T>(args.value);
-  map<T>(args.x, args.y, [value](T x) { return x * value; });
+  map<T>(args.x, args.y, [value](T x) { return wrapping_product(x, value); });
 }
 
 }  // namespace

@@ -2,13 +2,14 @@
 
 #include "reprise/cpu/plain/elementwise.h"
 #include "reprise/cpu/plain/slots.h"
+#include "reprise/cpu/plain/wrapping.h"
 
 namespace reprise::cpu {
 namespace {
 
 template <class T>
 void neg(const UnaryArgs& args, std::span<std::byte>) {
-  map<T>(args.x, args.y, [](T x) { return -x; });
+  map<T>(args.x, args.y, [](T x) { return std::is_integral_v<T> ? wrapping_difference(T{}, x) : -x; });
 }
 
 }  // namespace
