@@ -114,6 +114,10 @@ void mul_scalar(const ScalarArgs& args, std::span<std::byte>) {
   const Vec value = set(static_cast<float>(args.value));
   unary(args.x, args.y, [&](Vec x) HWY_ATTR { return hn::Mul(x, value); });
 }
+void div_scalar(const ScalarArgs& args, std::span<std::byte>) {
+  const Vec value = set(static_cast<float>(args.value));
+  unary(args.x, args.y, [&](Vec x) HWY_ATTR { return hn::Div(x, value); });
+}
 void rdiv(const ScalarArgs& args, std::span<std::byte>) {
   const Vec value = set(static_cast<float>(args.value));
   unary(args.x, args.y, [&](Vec x) HWY_ATTR { return hn::Div(value, x); });
@@ -145,6 +149,7 @@ HWY_EXPORT(neg);
 HWY_EXPORT(add_scalar);
 HWY_EXPORT(rsub);
 HWY_EXPORT(mul_scalar);
+HWY_EXPORT(div_scalar);
 HWY_EXPORT(rdiv);
 HWY_EXPORT(add_same);
 
@@ -157,6 +162,7 @@ void fill_fast_arithmetic() {
   fill_both(add_scalar_slot, HWY_DYNAMIC_DISPATCH(add_scalar));
   fill_both(rsub_slot, HWY_DYNAMIC_DISPATCH(rsub));
   fill_both(mul_scalar_slot, HWY_DYNAMIC_DISPATCH(mul_scalar));
+  fill_both(div_scalar_slot, HWY_DYNAMIC_DISPATCH(div_scalar));
   fill_both(rdiv_slot, HWY_DYNAMIC_DISPATCH(rdiv));
   fill_both(add_same_slot, HWY_DYNAMIC_DISPATCH(add_same));
 }

@@ -66,6 +66,11 @@ struct SubtractFromValue {
 void add_scalar(const ScalarArgs& args, Workspace) { scalar<AddValue>("add_scalar", args); }
 void mul_scalar(const ScalarArgs& args, Workspace) { scalar<MultiplyByValue>("mul_scalar", args); }
 void rsub(const ScalarArgs& args, Workspace) { scalar<SubtractFromValue>("rsub", args); }
+void div_scalar(const ScalarArgs& args, Workspace) {
+  const double value = args.value;
+  map_floating("div_scalar", args.x, args.y,
+               [value] __device__(auto x) { return x / static_cast<decltype(x)>(value); });
+}
 void rdiv(const ScalarArgs& args, Workspace) {
   const double value = args.value;
   map_floating("rdiv", args.x, args.y,
@@ -123,6 +128,7 @@ void fill_arithmetic() {
   fill_numbers(add_scalar_slot, add_scalar);
   fill_numbers(mul_scalar_slot, mul_scalar);
   fill_numbers(rsub_slot, rsub);
+  fill_any_floating(div_scalar_slot, div_scalar);
   fill_any_floating(rdiv_slot, rdiv);
   fill_any_floating(add_same_slot, add_same);
   fill_compare(equal_slot, equal);

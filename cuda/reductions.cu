@@ -40,8 +40,8 @@ using SumOf = std::conditional_t<std::is_integral_v<T>, std::int64_t, double>;
 template <class T>
 using ExtremeOf = Computed<T>;
 
-template <class A, class T, class Combine, class Finish>
-__global__ void reduce_short_lines(Lines lines, const T* x, T* y, A initial, Combine combine, Finish finish) {
+template <class A, class T, class R, class Combine, class Finish>
+__global__ void reduce_short_lines(Lines lines, const T* x, R* y, A initial, Combine combine, Finish finish) {
   const std::int64_t line = thread_number();
   if (line >= lines.count) return;
   const T* from = x + lines.kept.place(line);
@@ -64,8 +64,8 @@ __global__ void reduce_line_chunks(Lines lines, std::int64_t chunks, const T* x,
   if (threadIdx.x == 0) partial[blockIdx.x] = result;
 }
 
-template <class A, class T, class Combine, class Finish>
-__global__ void combine_line_chunks(std::int64_t lines, std::int64_t chunks, const A* partial, T* y,
+template <class A, class R, class Combine, class Finish>
+__global__ void combine_line_chunks(std::int64_t lines, std::int64_t chunks, const A* partial, R* y,
                                     A initial, Combine combine, Finish finish) {
   const std::int64_t line = thread_number();
   if (line >= lines) return;
@@ -82,17 +82,17 @@ std::size_t reduction_workspace(const Shape& x, const Shape& kept) {
              : static_cast<std::size_t>(lines.count * chunks_of(lines)) * sizeof(double);
 }
 
-template <class A, class T, class Combine, class Finish>
-void reduce(const char* name, const Context& context, const Lines& lines, const T* x, T* y, A initial,
+template <class A, class T, class R, class Combine, class Finish>
+void reduce(const char* name, const Context& context, const Lines& lines, const T* x, R* y, A initial,
             Combine combine, Finish finish, std::span<std::byte> workspace) {
   if (lines.length <= kShortLine)
-    return launch_each(name, context, lines.count, reduce_short_lines<A, T, Combine, Finish>, lines, x, y,
+    return launch_each(name, context, lines.count, reduce_short_lines<A, T, R, Combine, Finish>, lines, x, y,
                        initial, combine, finish);
   const std::int64_t chunks = chunks_of(lines);
   auto* partial = reinterpret_cast<A*>(workspace.data());
   launch(name, context, lines.count * chunks, kThreads, kThreads / kWarp * sizeof(A),
          reduce_line_chunks<A, T, Combine>, lines, chunks, x, partial, initial, combine);
-  launch_each(name, context, lines.count, combine_line_chunks<A, T, Combine, Finish>, lines.count, chunks,
+  launch_each(name, context, lines.count, combine_line_chunks<A, R, Combine, Finish>, lines.count, chunks,
               partial, y, initial, combine, finish);
 }
 
@@ -109,14 +109,20 @@ struct Scale {
 
 std::size_t sum_workspace(const SumArgs& args) { return reduction_workspace(args.x.info->shape, args.kept); }
 
+// R: of y's elements.
+template <class T, class R>
+void sum_into(const SumArgs& args, std::span<std::byte> workspace) {
+  using A = SumOf<T>;
+  reduce("sum", use(args.y.info->device), lines_of(args.x.info->shape, args.kept), args.x.as<T>(),
+         args.y.as<R>(), A{0}, Add{}, Scale<R, A>{static_cast<A>(args.scale)}, workspace);
+}
 void sum(const SumArgs& args, std::span<std::byte> workspace) {
-  const Lines lines = lines_of(args.x.info->shape, args.kept);
-  with_number(args.x.info->dtype, [&](auto stored) {
-    using T = decltype(stored);
-    using A = SumOf<T>;
-    reduce("sum", use(args.y.info->device), lines, args.x.as<T>(), args.y.as<T>(), A{0}, Add{},
-           Scale<T, A>{static_cast<A>(args.scale)}, workspace);
-  });
+  with_any_floating(args.x.info->dtype,
+                    [&](auto stored) { sum_into<decltype(stored), decltype(stored)>(args, workspace); });
+}
+template <class T>
+void sum_integers(const SumArgs& args, std::span<std::byte> workspace) {
+  sum_into<T, std::int64_t>(args, workspace);
 }
 
 template <class T, class A>
@@ -253,7 +259,11 @@ void scale_in_place(const ScaleInPlaceArgs& args, std::span<std::byte>) {
 }  // namespace
 
 void fill_reductions() {
-  fill_numbers(sum_slot, sum, sum_workspace);
+  fill_any_floating(sum_slot, sum, sum_workspace);
+  fill(sum_slot, {DType::i32}, sum_integers<std::int32_t>, sum_workspace);
+  fill(sum_slot, {DType::i64}, sum_integers<std::int64_t>, sum_workspace);
+  fill(sum_slot, {DType::u8}, sum_integers<std::uint8_t>, sum_workspace);
+  fill(sum_slot, {DType::boolean}, sum_integers<bool>, sum_workspace);
   fill_numbers(max_slot, max, extreme_workspace);
   fill_numbers(min_slot, min, extreme_workspace);
   fill_numbers(argmax_slot, argmax);

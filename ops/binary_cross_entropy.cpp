@@ -7,6 +7,7 @@
 #include "reprise/ops/sigmoid.h"
 #include "reprise/ops/statistics.h"
 #include "reprise/ops/sub.h"
+#include "reprise/ops/widened.h"
 
 namespace reprise {
 
@@ -30,11 +31,10 @@ struct BinaryCrossEntropy final : KernelOp<BinaryCrossEntropyArgs> {
     return {.inputs = {0}, .outputs = {}};
   }
   std::vector<Tensor> backward(const Context& context, std::span<const Tensor> gradients) const override {
-    const Tensor &x = context.inputs[0], &t = context.inputs[1];
-    const Tensor g = (gradients[0] * (1.0 / static_cast<double>(context.infos[0].shape.numel())))
-                         .to(context.infos[0].dtype);
+    const Tensor x = widened(context.inputs[0]);
+    const Tensor g = gradients[0] * (1.0 / static_cast<double>(context.infos[0].shape.numel()));
     std::vector<Tensor> result(2);
-    if (context.needs(0)) result[0] = (sigmoid(x) - t) * g;
+    if (context.needs(0)) result[0] = (sigmoid(x) - widened(context.inputs[1])) * g;
     if (context.needs(1)) result[1] = -(x * g);
     return result;
   }

@@ -49,29 +49,26 @@ struct Cat final : Op {
 
 }  // namespace
 
-Tensor cat(std::span<const Tensor> parts, int dim) {
+Tensor cat(std::vector<Tensor> parts, int dim) {
   if (parts.empty()) throw UserError("cat: there are no parts");
   const int from_front = normalize_dim("cat", dim, parts[0].shape().rank());
-  if (parts.size() == 1) return parts[0];
-  return std::move(
-      record(std::make_shared<const Cat>(from_front), std::vector<Tensor>(parts.begin(), parts.end()))
-          .front());
+  if (parts.size() == 1) return std::move(parts[0]);
+  return std::move(record(std::make_shared<const Cat>(from_front), std::move(parts)).front());
 }
 
-Tensor stack(std::span<const Tensor> parts, int dim) {
+Tensor stack(std::vector<Tensor> parts, int dim) {
   if (parts.empty()) throw UserError("stack: there are no parts");
-  const Shape& shape = parts[0].shape();
+  const Shape shape = parts[0].shape();
   const int from_front = normalize_dim("stack", dim, shape.rank() + 1);
   std::vector<std::int64_t> extents(shape.extents().begin(), shape.extents().end());
   extents.insert(extents.begin() + from_front, 1);
-  std::vector<Tensor> rows;
-  for (const Tensor& part : parts) {
+  for (Tensor& part : parts) {
     if (!(part.shape() == shape))
       throw UserError(
           fmt::format("stack: shapes {} and {} differ", to_string(shape), to_string(part.shape())));
-    rows.push_back(reshape(part, Shape(extents)));
+    part = reshape(std::move(part), Shape(extents));
   }
-  return cat(rows, from_front);
+  return cat(std::move(parts), from_front);
 }
 
 std::vector<Tensor> split(Tensor x, std::int64_t size, int dim) {

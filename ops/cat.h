@@ -1,7 +1,8 @@
 #pragma once
-// cat(parts, dim): the parts one after the other along a dimension; they agree in dtype and in every other extent (UserError).
-// stack(parts, dim): the same along a new dimension; equal shapes. split(x, size, dim): parts of `size` along a dimension, the
-// last one smaller where it does not divide; views where dim is the leading dimension, copies elsewhere. Every dtype.
+// cat(parts, dim), cat(dim, a, b, ..): the parts one after the other along a dimension. Parts agree in dtype and in every other
+// extent (UserError). stack: the same along a new dimension; equal shapes. Both take their parts by value, as every op does. A
+// part that is moved in goes at once. split(x, size, dim): parts of `size` along a dimension, the last one smaller if the
+// size does not divide. Parts along the leading dimension are views, others copies. Every dtype.
 // Gradients: the parts of g. Nothing is saved.
 #include "reprise/autograd/op.h"
 
@@ -14,8 +15,16 @@ struct CatArgs {
 };
 extern KernelSlot<CatArgs> cat_slot;  // every dtype
 
-Tensor cat(std::span<const Tensor> parts, int dim);
-Tensor stack(std::span<const Tensor> parts, int dim);
+Tensor cat(std::vector<Tensor> parts, int dim);
+Tensor stack(std::vector<Tensor> parts, int dim);
+template <std::same_as<Tensor>... Tensors>
+Tensor cat(int dim, Tensors... parts) {
+  return cat(tensors(std::move(parts)...), dim);
+}
+template <std::same_as<Tensor>... Tensors>
+Tensor stack(int dim, Tensors... parts) {
+  return stack(tensors(std::move(parts)...), dim);
+}
 std::vector<Tensor> split(Tensor x, std::int64_t size, int dim);
 
 }  // namespace reprise

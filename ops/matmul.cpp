@@ -8,6 +8,7 @@
 #include "reprise/ops/kernel_op.h"
 #include "reprise/ops/linear.h"
 #include "reprise/ops/sum_to.h"
+#include "reprise/ops/widened.h"
 
 namespace reprise {
 
@@ -57,6 +58,22 @@ MatmulArgs arrange(const Shape& a, const Shape& b, bool transpose_a, bool transp
   return args;
 }
 
+std::int64_t batches(const Shape& shape) {
+  std::int64_t product = 1;
+  for (const std::int64_t extent : shape.extents().first(static_cast<std::size_t>(shape.rank() - 2)))
+    product *= extent;
+  return product;
+}
+
+// An operand of a product that is summed over a batch: not rounded to 16 bits before.
+Tensor summand(bool summed, const Tensor& x) { return summed ? widened(x) : x; }
+
+// Is it one matrix? A product of all extents would not tell, if one of them is 0.
+bool leading_extents_are_one(const Shape& shape) {
+  const auto leading = shape.extents().first(static_cast<std::size_t>(shape.rank() - 2));
+  return std::all_of(leading.begin(), leading.end(), [](std::int64_t extent) { return extent == 1; });
+}
+
 struct Matmul final : KernelOp<MatmulArgs> {
   bool transpose_a, transpose_b;
   Matmul(bool a, bool b) : KernelOp("matmul", matmul_slot), transpose_a(a), transpose_b(b) {}
@@ -94,18 +111,22 @@ struct Matmul final : KernelOp<MatmulArgs> {
     const Shape &shape_a = context.infos[0].shape, &shape_b = context.infos[1].shape;
     std::vector<Tensor> result(2);
     if (context.needs(0)) {
-      Tensor da = transpose_a ? matmul(b, g, {.transpose_a = transpose_b, .transpose_b = true})
-                              : matmul(g, b, {.transpose_a = false, .transpose_b = !transpose_b});
+      const bool repeated = batches(g.shape()) != batches(shape_a);
+      const Tensor dy = summand(repeated, g), other = summand(repeated, b);
+      Tensor da = transpose_a ? matmul(other, dy, {.transpose_a = transpose_b, .transpose_b = true})
+                              : matmul(dy, other, {.transpose_a = false, .transpose_b = !transpose_b});
       result[0] = sum_to(std::move(da), shape_a);
     }
     if (context.needs(1)) {
-      const bool one_matrix = shape_b.numel() == shape_b[-1] * shape_b[-2];
+      const bool one_matrix = leading_extents_are_one(shape_b);
       if (one_matrix && !transpose_a && shape_a.rank() > 2) {  // sums over all rows of a in one product
         Tensor db = transpose_b ? linear_backward_weight(g, a) : linear_backward_weight(a, g);
         result[1] = shape_b.rank() == 2 ? std::move(db) : std::move(db).reshape(shape_b);
       } else {
-        Tensor db = transpose_b ? matmul(g, a, {.transpose_a = true, .transpose_b = transpose_a})
-                                : matmul(a, g, {.transpose_a = !transpose_a, .transpose_b = false});
+        const bool repeated = batches(g.shape()) != batches(shape_b);
+        const Tensor dy = summand(repeated, g), other = summand(repeated, a);
+        Tensor db = transpose_b ? matmul(dy, other, {.transpose_a = true, .transpose_b = transpose_a})
+                                : matmul(other, dy, {.transpose_a = !transpose_a, .transpose_b = false});
         result[1] = sum_to(std::move(db), shape_b);
       }
     }

@@ -8,6 +8,8 @@
 #include "reprise/ops/kernel_op.h"
 #include "reprise/ops/reduced_dims.h"
 #include "reprise/ops/reshape.h"
+#include "reprise/ops/where.h"
+#include "reprise/ops/widened.h"
 
 namespace reprise {
 
@@ -15,6 +17,13 @@ constinit KernelSlot<MaxArgs> max_slot{"max"};
 constinit KernelSlot<MaxArgs> min_slot{"min"};
 
 namespace {
+
+// Which elements tie for the extreme value: those equal to it, or where it is NaN the NaNs.
+Tensor is_extreme(const Tensor& x, Tensor extreme) {
+  Tensor found = equal(x, std::move(extreme));
+  const Tensor yes = Tensor::ones({}, {.device = x.device(), .dtype = DType::boolean});
+  return where(std::move(found), yes, not_equal(x, x));
+}
 
 // max and min differ in the kernel alone.
 struct Extreme final : KernelOp<MaxArgs> {
@@ -38,8 +47,11 @@ struct Extreme final : KernelOp<MaxArgs> {
   std::vector<Tensor> backward(const Context& context, std::span<const Tensor> gradients) const override {
     const Tensor& x = context.inputs[0];
     const Shape kept = dims.kept(x.shape());
-    const Tensor chosen = cast(equal(x, reshape(context.outputs[0], kept)), x.dtype());
-    return tensors(chosen * (reshape(gradients[0], kept) / sum_to(chosen, kept)));
+    const Tensor chosen = is_extreme(x, reshape(context.outputs[0], kept));
+    const Tensor gradient = widened(reshape(gradients[0], kept));
+    const Tensor share = gradient / cast(sum_to(chosen, kept), gradient.dtype());
+    return tensors(
+        where(chosen, share, Tensor::zeros({}, {.device = share.device(), .dtype = share.dtype()})));
   }
   double flops(std::span<const ValueInfo> in) const override {
     return static_cast<double>(in[0].shape.numel());

@@ -1,7 +1,7 @@
 #pragma once
 // max(x, dims) and min(x, dims): the greatest and smallest elements over some dimensions, as sum does; NaN where one is NaN. f32,
 // f64, i32, i64. UserError where a reduced dimension is empty. The gradient is split evenly among the elements that tie, as
-// PyTorch's amax does; x and the output are saved. argmax gives the places.
+// PyTorch's amax does (where the result is NaN, among the NaNs); x and the output are saved. argmax gives the places.
 #include "reprise/ops/sum.h"
 
 namespace reprise {

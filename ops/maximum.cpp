@@ -1,10 +1,9 @@
 #include "reprise/ops/maximum.h"
 
-#include "reprise/ops/add.h"
-#include "reprise/ops/cast.h"
 #include "reprise/ops/compare.h"
 #include "reprise/ops/mul.h"
 #include "reprise/ops/sum_to.h"
+#include "reprise/ops/where.h"
 
 namespace reprise {
 
@@ -13,36 +12,37 @@ constinit KernelSlot<BinaryArgs> minimum_slot{"minimum"};
 
 namespace {
 
-// gradient * (1 where chosen, 1/2 where equal, else 0)
-Tensor share(const Tensor& gradient, Tensor chosen, Tensor tied) {
-  return gradient *
-         (cast(std::move(chosen), gradient.dtype()) + cast(std::move(tied), gradient.dtype()) * 0.5);
+// 0 where the operand lost, half the gradient where both are equal, else the gradient. An infinite gradient stays out of
+// what it does not reach: choosing, where a product would make NaN of 0 times infinity.
+Tensor share(const Tensor& gradient, Tensor lost, Tensor tied) {
+  const Tensor zero = Tensor::zeros({}, {.device = gradient.device(), .dtype = gradient.dtype()});
+  return where(std::move(lost), zero, where(std::move(tied), gradient * 0.5, gradient));
 }
 
 struct Choose : BinaryOp {
   Choose(const char* name, const KernelSlot<BinaryArgs>& slot) : BinaryOp(name, slot, 1, Operands::numbers) {}
-  // Is a's element chosen over b's?
-  virtual Tensor chosen(const Tensor& a, const Tensor& b) const = 0;
+  // Is b's element chosen over a's?
+  virtual Tensor lost(const Tensor& a, const Tensor& b) const = 0;
   Saved saves(Needs) const override { return {.inputs = {0, 1}, .outputs = {}}; }
   std::vector<Tensor> backward(const Context& context, std::span<const Tensor> gradients) const override {
     const Tensor &a = context.inputs[0], &b = context.inputs[1];
     std::vector<Tensor> result(2);
     if (context.needs(0))
-      result[0] = sum_to(share(gradients[0], chosen(a, b), equal(a, b)), context.infos[0].shape);
+      result[0] = sum_to(share(gradients[0], lost(a, b), equal(a, b)), context.infos[0].shape);
     if (context.needs(1))
-      result[1] = sum_to(share(gradients[0], chosen(b, a), equal(a, b)), context.infos[1].shape);
+      result[1] = sum_to(share(gradients[0], lost(b, a), equal(a, b)), context.infos[1].shape);
     return result;
   }
 };
 
 struct Maximum final : Choose {
   Maximum() : Choose("maximum", maximum_slot) {}
-  Tensor chosen(const Tensor& a, const Tensor& b) const override { return greater(a, b); }
+  Tensor lost(const Tensor& a, const Tensor& b) const override { return less(a, b); }
 };
 
 struct Minimum final : Choose {
   Minimum() : Choose("minimum", minimum_slot) {}
-  Tensor chosen(const Tensor& a, const Tensor& b) const override { return less(a, b); }
+  Tensor lost(const Tensor& a, const Tensor& b) const override { return greater(a, b); }
 };
 
 }  // namespace

@@ -6,6 +6,7 @@
 #include "reprise/ops/neg.h"
 #include "reprise/ops/statistics.h"
 #include "reprise/ops/sub.h"
+#include "reprise/ops/widened.h"
 
 namespace reprise {
 
@@ -27,7 +28,7 @@ struct MseLoss final : KernelOp<MseLossArgs> {
   Saved saves(Needs) const override { return {.inputs = {0, 1}, .outputs = {}}; }
   std::vector<Tensor> backward(const Context& context, std::span<const Tensor> gradients) const override {
     const double factor = 2.0 / static_cast<double>(context.infos[0].shape.numel());
-    Tensor da = (context.inputs[0] - context.inputs[1]) * (gradients[0] * factor).to(context.infos[0].dtype);
+    Tensor da = (widened(context.inputs[0]) - widened(context.inputs[1])) * (gradients[0] * factor);
     std::vector<Tensor> result(2);
     if (context.needs(1)) result[1] = -da;
     if (context.needs(0)) result[0] = std::move(da);

@@ -1,7 +1,7 @@
 #pragma once
 // nll_loss: minus the mean of log_probabilities[target], over the targets that are not -100 (PyTorch's
-// ignore_index). log_probabilities [.., classes], targets i64 of the leading shape; loss: a scalar of the
-// same dtype. Saves targets.
+// ignore_index). log_probabilities [.., classes], targets i64 of the leading shape. The loss is a scalar:
+// f32 for 16 bits, else of the same dtype. Saves targets.
 #include <cstdint>
 
 #include "reprise/core/kernel_slot.h"

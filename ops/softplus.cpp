@@ -2,6 +2,7 @@
 
 #include "reprise/ops/mul.h"
 #include "reprise/ops/sigmoid.h"
+#include "reprise/ops/widened.h"
 
 namespace reprise {
 
@@ -12,7 +13,7 @@ namespace {
 struct Softplus final : UnaryOp {
   Softplus() : UnaryOp("softplus", softplus_slot, GradientReads::input, 20) {}
   std::vector<Tensor> backward(const Context& context, std::span<const Tensor> gradients) const override {
-    return tensors(gradients[0] * sigmoid(context.inputs[0]));
+    return tensors(widened(gradients[0]) * sigmoid(widened(context.inputs[0])));
   }
 };
 

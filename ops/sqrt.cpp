@@ -1,6 +1,7 @@
 #include "reprise/ops/sqrt.h"
 
 #include "reprise/ops/div.h"
+#include "reprise/ops/widened.h"
 
 namespace reprise {
 
@@ -11,7 +12,7 @@ namespace {
 struct Sqrt final : UnaryOp {
   Sqrt() : UnaryOp("sqrt", sqrt_slot, GradientReads::output, 4) {}
   std::vector<Tensor> backward(const Context& context, std::span<const Tensor> gradients) const override {
-    return tensors(gradients[0] / context.outputs[0] * 0.5);
+    return tensors(widened(gradients[0]) / (widened(context.outputs[0]) * 2.0));
   }
 };
 

@@ -1,5 +1,7 @@
 #include "reprise/ops/sum.h"
 
+#include <fmt/format.h>
+
 #include "reprise/ops/elementwise.h"
 #include "reprise/ops/mul.h"
 #include "reprise/ops/reduced_dims.h"
@@ -24,7 +26,7 @@ struct Reduce : KernelOp<SumArgs> {
   std::string attributes() const override { return "dims=" + dims.text() + (keepdim ? ", keepdim" : ""); }
   std::vector<ValueInfo> infer(std::span<const ValueInfo> in) const override {
     const Shape& x = in[0].shape;
-    return {{keepdim ? dims.kept(x) : dims.removed(x), in[0].dtype, in[0].device}};
+    return {{keepdim ? dims.kept(x) : dims.removed(x), summed_dtype(in[0].dtype), in[0].device}};
   }
   SumArgs args(std::span<const ConstView> in, std::span<const View> out) const override {
     const Shape& x = in[0].info->shape;
@@ -50,7 +52,9 @@ struct Mean final : Reduce {
   Mean(ReducedDims d, bool keep) : Reduce("mean", d, keep) {}
   double scale(const Shape& x) const override { return 1 / count_of(dims, x); }
   std::vector<ValueInfo> infer(std::span<const ValueInfo> in) const override {
-    require_floating("mean", in[0]);
+    if (!is_floating(in[0].dtype))
+      throw UserError(fmt::format("mean: the mean of {} is no {}: convert with .to(DType::f32)",
+                                  to_string(in[0]), to_string(in[0].dtype)));
     return Reduce::infer(in);
   }
 };

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "reprise/ops/cast.h"
 #include "reprise/ops/elementwise.h"
 
 namespace reprise {
@@ -29,7 +30,7 @@ struct SumTo final : KernelOp<SumArgs> {
   std::string attributes() const override { return "shape=" + to_string(shape); }
   std::vector<ValueInfo> infer(std::span<const ValueInfo> in) const override {
     require_broadcastable("sum_to", shape, in[0].shape);
-    return {{shape, in[0].dtype, in[0].device}};
+    return {{shape, summed_dtype(in[0].dtype), in[0].device}};
   }
   SumArgs args(std::span<const ConstView> in, std::span<const View> out) const override {
     return {in[0], out[0], padded(shape, in[0].info->shape.rank())};
@@ -61,7 +62,8 @@ struct BroadcastTo final : KernelOp<BroadcastToArgs> {
 }  // namespace
 
 Tensor sum_to(Tensor x, const Shape& shape) {
-  if (x.shape() == shape) return x;
+  const DType dtype = summed_dtype(x.dtype());
+  if (x.shape() == shape) return cast(std::move(x), dtype);
   return record(SumTo(shape), std::move(x));
 }
 

@@ -135,7 +135,7 @@ TEST_CASE("cross entropy and softmax stay finite where exponentials do not", "[o
   CHECK(cross_entropy(logits, ids({1, 0})).item() == Approx((1000 + std::log(2)) / 2));
   CHECK(softmax(logits, 1).to_vector() == std::vector<double>{1, 0, 0.5, 0.5});
   CHECK(log_softmax(logits, 1).to_vector()[1] == -1000);
-  const Tensor one = Tensor::from<double>({-kInfinity, 0}, {2});
+  const Tensor one = Tensor::from<float>({-INFINITY, 0}, {2});
   CHECK(softmax(one, 0).to_vector() == std::vector<double>{0, 1});
   CHECK(binary_cross_entropy_with_logits(Tensor::from<float>({500, -500}, {2}),
                                          Tensor::from<float>({1, 1}, {2}))

@@ -79,12 +79,12 @@ Accumulator combine_run(const T* x, std::int64_t count, Accumulator initial, Com
 
 // y = finish(combine of x over the reduced dimensions), beginning with `initial`, which changes nothing it is
 // combined with.
-template <class T, class Accumulator, class Combine, class Finish>
-void reduce(const T* x, T* y, const Shape& x_shape, const Shape& kept_shape, Accumulator initial,
+template <class T, class R, class Accumulator, class Combine, class Finish>
+void reduce(const T* x, R* y, const Shape& x_shape, const Shape& kept_shape, Accumulator initial,
             Combine combine, Finish finish) {
   const ReductionShape shape(x_shape, kept_shape);
   if (x_shape.numel() == 0) {
-    std::fill_n(y, kept_shape.numel(), narrow<T>(finish(initial)));
+    std::fill_n(y, kept_shape.numel(), narrow<R>(finish(initial)));
     return;
   }
 
@@ -100,7 +100,7 @@ void reduce(const T* x, T* y, const Shape& x_shape, const Shape& kept_shape, Acc
     });
     Accumulator result = initial;
     for (std::int64_t c = 0; c < chunks; ++c) result = combine(result, partial[static_cast<std::size_t>(c)]);
-    y[0] = narrow<T>(finish(result));
+    y[0] = narrow<R>(finish(result));
     return;
   }
 
@@ -112,7 +112,7 @@ void reduce(const T* x, T* y, const Shape& x_shape, const Shape& kept_shape, Acc
         Accumulator result = initial;
         for (std::int64_t r = 0; r < shape.reduced.count; ++r)
           result = combine(result, combine_run(from + shape.reduced.offset(r), shape.run, initial, combine));
-        y[i] = narrow<T>(finish(result));
+        y[i] = narrow<R>(finish(result));
       }
     });
     return;
@@ -136,7 +136,7 @@ void reduce(const T* x, T* y, const Shape& x_shape, const Shape& kept_shape, Acc
         }
       }
       for (std::int64_t c = 0; c < columns; ++c)
-        y[outer * shape.run + first + c] = narrow<T>(finish(results[static_cast<std::size_t>(c)]));
+        y[outer * shape.run + first + c] = narrow<R>(finish(results[static_cast<std::size_t>(c)]));
     }
   });
 }
