@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 #include <random>
 
 #include "reprise/autograd/tape.h"
@@ -114,22 +113,6 @@ Result run(const OpCase& op_case, const std::vector<Tensor>& inputs, DType weigh
   const Tensor seed = weights_like(result.y, 2).to(Device::cpu()).to(weights).to(result.y.dtype()).to(device);
   result.gradients = tape.gradients(result.y, wanted, {.seed = seed, .allow_unused = true});
   return result;
-}
-
-bool same_bits(const Tensor& a, const Tensor& b) {
-  if (a.defined() != b.defined()) return false;
-  return !a.defined() ||
-         (a.info() == b.info() && std::memcmp(a.impl()->data(), b.impl()->data(), a.bytes()) == 0);
-}
-
-double relative_rms_error(const Tensor& actual, const Tensor& exact) {
-  const Values a = actual.to_vector(), b = exact.to_vector();
-  double error = 0, size = 0;
-  for (std::size_t i = 0; i < a.size(); ++i) {
-    error += (a[i] - b[i]) * (a[i] - b[i]);
-    size += b[i] * b[i];
-  }
-  return error == 0 ? 0 : std::sqrt(error / size);
 }
 
 }  // namespace reprise::test

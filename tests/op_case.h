@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "reprise/core/tensor.h"
+#include "reprise/tests/comparison.h"
 
 namespace reprise::test {
 
@@ -91,10 +92,5 @@ struct Result {
 };
 // The output, and the gradients of its sum with fixed weights, which are rounded to `weights`.
 Result run(const OpCase& op_case, const std::vector<Tensor>& inputs, DType weights = DType::f64);
-
-// ---- comparing what two runs computed
-
-bool same_bits(const Tensor& a, const Tensor& b);  // both may be undefined
-double relative_rms_error(const Tensor& actual, const Tensor& exact);
 
 }  // namespace reprise::test

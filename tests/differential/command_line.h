@@ -1,5 +1,5 @@
 #pragma once
-// The options of the differential programs: `--name NUMBER`, each with a default.
+// The options of the differential programs: `--name VALUE`, each with a default.
 #include <charconv>
 #include <cstdint>
 #include <map>
@@ -11,30 +11,36 @@ namespace reprise::test::differential {
 
 class CommandLine {
  public:
-  using Numbers = std::map<std::string, std::uint64_t, std::less<>>;
+  using Values = std::map<std::string, std::string, std::less<>>;
 
-  // Throws std::invalid_argument for an unknown option or a value that is no whole number.
-  CommandLine(int argc, char** argv, Numbers defaults) : numbers_(std::move(defaults)) {
+  // Throws std::invalid_argument for an unknown option.
+  CommandLine(int argc, char** argv, Values defaults) : values_(std::move(defaults)) {
     for (int i = 1; i < argc; i += 2) {
-      const std::string_view option = argv[i], value = i + 1 < argc ? argv[i + 1] : "";
-      const auto place = option.substr(0, 2) == "--" ? numbers_.find(option.substr(2)) : numbers_.end();
-      if (place == numbers_.end())
-        throw std::invalid_argument("unknown option " + std::string(option) + known());
-      const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), place->second);
-      if (error != std::errc() || end != value.data() + value.size())
-        throw std::invalid_argument(std::string(option) + ": '" + std::string(value) +
-                                    "' is no whole number");
+      const std::string_view option = argv[i];
+      const auto place = option.substr(0, 2) == "--" ? values_.find(option.substr(2)) : values_.end();
+      if (place == values_.end() || i + 1 == argc) {
+        std::string text(option);
+        text.append(": this is no option with a value: the options are");
+        for (const auto& [name, value] : values_) text.append(" --").append(name).append(" ").append(value);
+        throw std::invalid_argument(text);
+      }
+      place->second = argv[i + 1];
     }
   }
-  std::uint64_t operator[](std::string_view name) const { return numbers_.find(name)->second; }
+  const std::string& text(std::string_view name) const { return values_.find(name)->second; }
+  // Throws std::invalid_argument if the value is no whole number.
+  std::uint64_t number(std::string_view name) const {
+    const std::string& value = text(name);
+    std::uint64_t result = 0;
+    const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), result);
+    if (error != std::errc() || end != value.data() + value.size())
+      throw std::invalid_argument(
+          std::string(name).append(" ").append(value).append(": this is no whole number"));
+    return result;
+  }
 
  private:
-  std::string known() const {
-    std::string text = ": the options are";
-    for (const auto& [name, number] : numbers_) text += " --" + name + " (" + std::to_string(number) + ")";
-    return text;
-  }
-  Numbers numbers_;
+  Values values_;
 };
 
 }  // namespace reprise::test::differential

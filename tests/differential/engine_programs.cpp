@@ -40,8 +40,8 @@ bool run_program(std::uint64_t seed, RandomCheckCounts& counts) {
 
 int main(int argc, char** argv) {
   try {
-    const differential::CommandLine options(argc, argv, {{"seed", 1}, {"count", 1000}});
-    const std::uint64_t first = options["seed"], count = options["count"];
+    const differential::CommandLine options(argc, argv, {{"seed", "1"}, {"count", "1000"}});
+    const std::uint64_t first = options.number("seed"), count = options.number("count");
     RandomCheckCounts counts;
     std::uint64_t wrong = 0;
     for (std::uint64_t i = 0; i < count; ++i) {
