@@ -1,6 +1,7 @@
 #include "reprise/cpu/dnnl_convolution.h"
 
 #include <algorithm>
+#include <string_view>
 
 namespace reprise::cpu {
 namespace {
@@ -83,13 +84,42 @@ bool usable(const Description& description) {
   return description && !is_reference(description.impl_info_str());
 }
 
-// oneDNN's kernel for the gradient of a strided 1x1 convolution's weight copies x in vectors of 8 channels. With
-// fewer channels, the last vector goes past the end of the kernel's scratchpad. AVX-512 masks that vector.
+// oneDNN's kernel for the gradient of a strided 1x1 convolution's weight copies x in whole vectors of channels.
+// With fewer channels, or with groups that end inside a vector, the last vector goes past the end of the kernel's
+// scratchpad. AVX-512 masks that vector if there is one group.
 bool writes_past_scratchpad(const Convolution& c) {
-  constexpr std::int64_t kVector = 8;
-  return c.pass == ConvolutionPass::backward_weight && c.kernel_h == 1 && c.kernel_w == 1 &&
-         c.options.stride != Pair(1) && c.in / c.options.groups < kVector &&
-         !has_instructions(dnnl_cpu_isa_avx512_core);
+  const bool strided_pixel = c.pass == ConvolutionPass::backward_weight && c.kernel_h == 1 &&
+                             c.kernel_w == 1 && c.options.stride != Pair(1);
+  const bool masks = has_instructions(dnnl_cpu_isa_avx512_core), grouped = c.options.groups > 1;
+  const std::int64_t vector = masks ? 16 : 8, in = c.in / c.options.groups;
+  return strided_pixel && ((in < vector && !masks) || (grouped && in % vector != 0));
+}
+
+// Does each place of the kernel lie inside the image for some place of y? Along one dimension.
+bool every_place_meets_image(std::int64_t kernel, std::int64_t stride, std::int64_t padding, std::int64_t x,
+                             std::int64_t y) {
+  for (std::int64_t i = 0; i < kernel; ++i) {
+    bool meets = false;
+    for (std::int64_t p = 0; p < y && !meets; ++p)
+      meets = p * stride + i >= padding && p * stride + i < padding + x;
+    if (!meets) return false;
+  }
+  return true;
+}
+
+// The AMX kernel of oneDNN 2 for the gradient of a weight is wrong for dilated kernels. It also leaves a place of the
+// kernel unwritten if that place meets the image nowhere.
+bool wrong_with_amx(const Convolution& c) {
+  const Conv2dFunctionOptions& o = c.options;
+  return DNNL_VERSION_MAJOR < 3 &&
+         (o.dilation != Pair(1) || !every_place_meets_image(c.kernel_h, o.stride.h, o.padding.h, c.h, c.p) ||
+          !every_place_meets_image(c.kernel_w, o.stride.w, o.padding.w, c.w, c.q));
+}
+
+// The first implementation without AMX; none leaves the description empty.
+void leave_amx(dnnl::convolution_backward_weights::primitive_desc& description) {
+  while (description && std::string_view(description.impl_info_str()).find("amx") != std::string_view::npos)
+    if (!description.next_impl()) description = {};
 }
 
 std::shared_ptr<const DnnlOperation> make(const Convolution& c) {
@@ -123,7 +153,8 @@ std::shared_ptr<const DnnlOperation> make(const Convolution& c) {
               {DNNL_ARG_DIFF_SRC, true, p.our_x, description.diff_src_desc()}});
     }
     case ConvolutionPass::backward_weight: {
-      const auto description = backward_weight(p, forwards);
+      auto description = backward_weight(p, forwards);
+      if (wrong_with_amx(c)) leave_amx(description);
       if (!usable(description)) return nullptr;
       std::vector<DnnlOperation::Operand> operands = {
           {DNNL_ARG_DIFF_DST, false, p.our_y, description.diff_dst_desc()},

@@ -216,6 +216,41 @@ TEST_CASE("strided 1x1 convolutions of few channels write nothing outside their 
     }
 }
 
+TEST_CASE("strided 1x1 convolutions with groups write nothing outside their workspace",
+          "[cpu][instructions][guarded]") {
+  const DType dtype = GENERATE(DType::f32, DType::bf16);
+  const int threads_of_case = GENERATE(1, 2);
+  const ThreadCount threads(threads_of_case);
+  Random random(1);
+  for (const std::int64_t groups : {2, 4, 5})
+    for (const std::int64_t in : {1, 3, 7, 8, 9, 12, 15, 16, 17})
+      for (const Pair stride : {Pair(1, 2), Pair(3, 2)}) {
+        const Shape y = {3, 3 / stride.h + 1, 4 / stride.w + 1, 9 * groups};
+        check_convolution(
+            {{3, 4, 5, in * groups}, {9 * groups, 1, 1, in}, y, {.stride = stride, .groups = groups}}, dtype,
+            false, random);
+      }
+}
+
+// The gradients start as NaN, so that a place that is not written shows.
+TEST_CASE("the gradient of a convolution's weight is right for dilated kernels and places outside the image",
+          "[cpu][instructions][guarded]") {
+  const DType dtype = GENERATE(DType::f32, DType::bf16);
+  const int threads_of_case = GENERATE(1, 3);
+  const ThreadCount threads(threads_of_case);
+  Random random(1);
+  for (const ConvolutionCase& c : std::vector<ConvolutionCase>{
+           {{1, 7, 8, 40}, {40, 2, 2, 40}, {1, 5, 6, 40}, {.dilation = 2}},
+           {{3, 2, 8, 40}, {40, 1, 1, 40}, {3, 2, 8, 40}, {.dilation = 2}},
+           {{1, 14, 4, 40}, {1, 3, 3, 40}, {1, 12, 2, 1}, {.padding = 1, .dilation = 2}},
+           {{3, 13, 15, 33}, {40, 5, 5, 33}, {3, 9, 11, 40}, {.padding = 2, .dilation = 2}},
+           {{3, 8, 1, 1}, {6, 3, 3, 1}, {3, 4, 1, 6}, {.stride = 2, .padding = 1}},
+           {{3, 8, 2, 7}, {40, 2, 2, 7}, {3, 3, 1, 40}, {.stride = 3, .padding = 1}},
+           {{1, 13, 1, 35}, {35, 4, 4, 1}, {1, 5, 1, 35}, {.stride = 2, .padding = {0, 2}, .groups = 35}},
+           {{2, 9, 1, 160}, {8, 3, 3, 40}, {2, 3, 1, 8}, {.stride = 3, .padding = {0, 1}, .groups = 4}}})
+    check_convolution(c, dtype, false, random);
+}
+
 TEST_CASE("products write nothing outside their outputs and workspace", "[cpu][instructions][guarded]") {
   const DType dtype = GENERATE(DType::f32, DType::bf16);
   for (unsigned seed = 1; seed <= 60; ++seed) {
