@@ -21,6 +21,12 @@ namespace reprise::cpu::HWY_NAMESPACE {
 inline constexpr std::int64_t kGrain = 4096;  // elements worth a thread
 inline constexpr float kLowest = -std::numeric_limits<float>::infinity();
 
+// The elements that a row sees; the others are masked.
+template <class Args>
+std::int64_t seen_by(const Args& args, std::int64_t row) {
+  return args.causal_rows > 0 ? std::min(args.extent, row % args.causal_rows + 1) : args.extent;
+}
+
 // One row of `seen` elements.
 HWY_INLINE void softmax_row(const float* x, float* y, std::int64_t seen, bool log) {
   const std::int64_t n = lanes();
@@ -54,8 +60,7 @@ void softmax(const SoftmaxArgs& args, std::span<std::byte> workspace) {
   if (args.inner != 1 || args.extent == 0) return run_plain(softmax_slot, args, workspace);
   parallel_for(args.outer, kGrain / args.extent + 1, [&](std::int64_t begin, std::int64_t end) HWY_ATTR {
     for (std::int64_t row = begin; row < end; ++row) {
-      const std::int64_t seen =
-          args.causal_rows > 0 ? std::min(args.extent, row % args.causal_rows + 1) : args.extent;
+      const std::int64_t seen = seen_by(args, row);
       float* y = args.y.as<float>() + row * args.extent;
       softmax_row(args.x.as<float>() + row * args.extent, y, seen, args.log);
       std::fill(y + seen, y + args.extent, 0.0F);
@@ -68,22 +73,24 @@ void softmax_backward(const SoftmaxBackwardArgs& args, std::span<std::byte> work
   const std::int64_t n = lanes();
   parallel_for(args.outer, kGrain / args.extent + 1, [&](std::int64_t begin, std::int64_t end) HWY_ATTR {
     for (std::int64_t row = begin; row < end; ++row) {
+      const std::int64_t seen = seen_by(args, row);
       const float* dy = args.dy.as<float>() + row * args.extent;
       const float* y = args.y.as<float>() + row * args.extent;
       Vec sum = hn::Zero(F32());
       std::int64_t i = 0;
-      for (; i + n <= args.extent; i += n)
+      for (; i + n <= seen; i += n)
         sum = args.log ? hn::Add(sum, load(dy + i)) : hn::MulAdd(load(dy + i), load(y + i), sum);
-      if (i < args.extent) {
-        const Vec last = load_part(dy + i, args.extent - i);
-        sum = args.log ? hn::Add(sum, last) : hn::MulAdd(last, load_part(y + i, args.extent - i), sum);
+      if (i < seen) {
+        const Vec last = load_part(dy + i, seen - i);
+        sum = args.log ? hn::Add(sum, last) : hn::MulAdd(last, load_part(y + i, seen - i), sum);
       }
       const Vec total = set(sum_of_lanes(sum));
       float* dx = args.dx.as<float>() + row * args.extent;
       if (args.log)
-        map(dy, y, dx, args.extent, [=](Vec g, Vec v) HWY_ATTR { return hn::NegMulAdd(exp(v), total, g); });
+        map(dy, y, dx, seen, [=](Vec g, Vec v) HWY_ATTR { return hn::NegMulAdd(exp(v), total, g); });
       else
-        map(dy, y, dx, args.extent, [=](Vec g, Vec v) HWY_ATTR { return hn::Mul(v, hn::Sub(g, total)); });
+        map(dy, y, dx, seen, [=](Vec g, Vec v) HWY_ATTR { return hn::Mul(v, hn::Sub(g, total)); });
+      std::fill(dx + seen, dx + args.extent, 0.0F);
     }
   });
 }

@@ -59,26 +59,34 @@ __device__ void softmax_line(const T* x, T* y, Line line, std::int64_t extent, s
 
 template <class T, class Reduce>
 __device__ void softmax_backward_line(const T* dy, const T* y, T* dx, Line line, std::int64_t extent,
-                                      bool log, Reduce reduce) {
+                                      std::int64_t seen, bool log, Reduce reduce) {
   using C = Computed<T>;
   C sum = 0;
-  for (std::int64_t i = line.begin; i < extent; i += line.stride) {
+  for (std::int64_t i = line.begin; i < seen; i += line.stride) {
     const std::int64_t at = line.first + i * line.step;
     sum += widen(dy[at]) * (log ? C{1} : widen(y[at]));
   }
   sum = reduce(sum, Add{});
   for (std::int64_t i = line.begin; i < extent; i += line.stride) {
     const std::int64_t at = line.first + i * line.step;
+    if (i >= seen) {
+      dx[at] = narrow<T>(C{0});
+      continue;
+    }
     const C gradient = widen(dy[at]), result = widen(y[at]);
     dx[at] = narrow<T>(log ? gradient - ::exp(result) * sum : result * (gradient - sum));
   }
 }
 
+// The elements that the block's row sees; the others are masked.
+__device__ std::int64_t seen_by_block(std::int64_t extent, std::int64_t causal_rows) {
+  if (causal_rows > 0 && blockIdx.x % causal_rows + 1 < extent) return blockIdx.x % causal_rows + 1;
+  return extent;
+}
+
 template <class T>
 __global__ void softmax_rows(std::int64_t extent, std::int64_t causal_rows, bool log, const T* x, T* y) {
-  std::int64_t seen = extent;
-  if (causal_rows > 0 && blockIdx.x % causal_rows + 1 < extent) seen = blockIdx.x % causal_rows + 1;
-  softmax_line(x, y, row_of_block(extent), extent, seen, log,
+  softmax_line(x, y, row_of_block(extent), extent, seen_by_block(extent, causal_rows), log,
                OfBlock<Computed<T>>{shared_memory<Computed<T>>()});
 }
 template <class T>
@@ -88,8 +96,9 @@ __global__ void softmax_lines(std::int64_t lines, std::int64_t extent, std::int6
   if (line < lines) softmax_line(x, y, line_of_thread(line, extent, inner), extent, extent, log, OfThread{});
 }
 template <class T>
-__global__ void softmax_backward_rows(std::int64_t extent, bool log, const T* dy, const T* y, T* dx) {
-  softmax_backward_line(dy, y, dx, row_of_block(extent), extent, log,
+__global__ void softmax_backward_rows(std::int64_t extent, std::int64_t causal_rows, bool log, const T* dy,
+                                      const T* y, T* dx) {
+  softmax_backward_line(dy, y, dx, row_of_block(extent), extent, seen_by_block(extent, causal_rows), log,
                         OfBlock<Computed<T>>{shared_memory<Computed<T>>()});
 }
 template <class T>
@@ -97,7 +106,7 @@ __global__ void softmax_backward_lines(std::int64_t lines, std::int64_t extent, 
                                        const T* dy, const T* y, T* dx) {
   const std::int64_t line = thread_number();
   if (line < lines)
-    softmax_backward_line(dy, y, dx, line_of_thread(line, extent, inner), extent, log, OfThread{});
+    softmax_backward_line(dy, y, dx, line_of_thread(line, extent, inner), extent, extent, log, OfThread{});
 }
 
 constexpr std::size_t kShared = kThreads / kWarp * sizeof(double);
@@ -123,8 +132,8 @@ void softmax_backward(const SoftmaxBackwardArgs& args, std::span<std::byte>) {
     using T = decltype(stored);
     if (args.inner == 1)
       launch("softmax_backward", context, args.outer, threads_for_row(args.extent), kShared,
-             softmax_backward_rows<T>, args.extent, args.log, args.dy.as<T>(), args.y.as<T>(),
-             args.dx.as<T>());
+             softmax_backward_rows<T>, args.extent, args.causal_rows, args.log, args.dy.as<T>(),
+             args.y.as<T>(), args.dx.as<T>());
     else
       launch_each("softmax_backward", context, args.outer * args.inner, softmax_backward_lines<T>,
                   args.outer * args.inner, args.extent, args.inner, args.log, args.dy.as<T>(), args.y.as<T>(),

@@ -30,9 +30,12 @@ Tensor sum_along(Tensor x, int dim) { return sum(std::move(x), {dim}, {.keepdim 
 // Inputs dy, y; output dx.
 struct SoftmaxBackward final : KernelOp<SoftmaxBackwardArgs> {
   int dim;
-  bool log;
-  SoftmaxBackward(int d, bool l)
-      : KernelOp(l ? "log_softmax_backward" : "softmax_backward", softmax_backward_slot), dim(d), log(l) {}
+  bool log, causal;
+  SoftmaxBackward(int d, bool l, bool c)
+      : KernelOp(l ? "log_softmax_backward" : "softmax_backward", softmax_backward_slot),
+        dim(d),
+        log(l),
+        causal(c) {}
 
   std::string attributes() const override { return fmt::format("dim={}", dim); }
   std::vector<ValueInfo> infer(std::span<const ValueInfo> in) const override {
@@ -42,6 +45,7 @@ struct SoftmaxBackward final : KernelOp<SoftmaxBackwardArgs> {
   SoftmaxBackwardArgs args(std::span<const ConstView> in, std::span<const View> out) const override {
     SoftmaxBackwardArgs args{.dy = in[0], .y = in[1], .dx = out[0], .log = log};
     arrange(args, in[0].info->shape, dim);
+    if (causal) args.causal_rows = in[0].info->shape[-2];
     return args;
   }
   Saved saves(Needs needs) const override {
@@ -57,7 +61,7 @@ struct SoftmaxBackward final : KernelOp<SoftmaxBackwardArgs> {
       if (log)
         result[0] = u - sum_along(u * exp(y), dim);
       else
-        result[0] = record(SoftmaxBackward(dim, false), u, y);  // its matrix is symmetric
+        result[0] = record(SoftmaxBackward(dim, false, causal), u, y);  // its matrix is symmetric
     }
     if (context.needs(1)) {
       if (log)
@@ -97,8 +101,7 @@ struct Softmax final : KernelOp<SoftmaxArgs> {
   }
   Saved saves(Needs) const override { return {.inputs = {}, .outputs = {0}}; }
   std::vector<Tensor> backward(const Context& context, std::span<const Tensor> gradients) const override {
-    // Where a causal softmax masks, y is 0, and so is the gradient.
-    return tensors(record(SoftmaxBackward(dim, log), gradients[0], context.outputs[0]));
+    return tensors(record(SoftmaxBackward(dim, log, causal), gradients[0], context.outputs[0]));
   }
   double flops(std::span<const ValueInfo> in) const override {
     return 4.0 * static_cast<double>(in[0].shape.numel());

@@ -30,6 +30,7 @@ struct SoftmaxBackwardArgs {
   View dx;
   std::int64_t outer = 1, extent = 1, inner = 1;
   bool log = false;
+  std::int64_t causal_rows = 0;  // as in SoftmaxArgs: dy is not read, and dx is 0, beyond what a row sees
 };
 extern KernelSlot<SoftmaxArgs> softmax_slot;
 extern KernelSlot<SoftmaxBackwardArgs> softmax_backward_slot;

@@ -20,12 +20,17 @@ void for_each_line(const Args& args, Body body) {
                });
 }
 
+// The elements that a line sees; the others are masked.
+template <class Args>
+std::int64_t seen_by(const Args& args, std::int64_t outer) {
+  return args.causal_rows > 0 ? std::min(args.extent, outer % args.causal_rows + 1) : args.extent;
+}
+
 template <class T>
 void softmax(const SoftmaxArgs& args, std::span<std::byte>) {
   const std::int64_t step = args.inner;
   for_each_line(args, [&](std::int64_t outer, std::int64_t first) {
-    const std::int64_t seen =
-        args.causal_rows > 0 ? std::min(args.extent, outer % args.causal_rows + 1) : args.extent;
+    const std::int64_t seen = seen_by(args, outer);
     const T* x = args.x.as<T>() + first;
     T* y = args.y.as<T>() + first;
     T highest = seen > 0 ? x[0] : T{0};
@@ -46,16 +51,18 @@ void softmax(const SoftmaxArgs& args, std::span<std::byte>) {
 template <class T>
 void softmax_backward(const SoftmaxBackwardArgs& args, std::span<std::byte>) {
   const std::int64_t step = args.inner;
-  for_each_line(args, [&](std::int64_t, std::int64_t first) {
+  for_each_line(args, [&](std::int64_t outer, std::int64_t first) {
+    const std::int64_t seen = seen_by(args, outer);
     const T *dy = args.dy.as<T>() + first, *y = args.y.as<T>() + first;
     T* dx = args.dx.as<T>() + first;
     double sum = 0;
-    for (std::int64_t i = 0; i < args.extent; ++i)
+    for (std::int64_t i = 0; i < seen; ++i)
       sum += static_cast<double>(dy[i * step]) * (args.log ? 1.0 : static_cast<double>(y[i * step]));
     const T total = static_cast<T>(sum);
-    for (std::int64_t i = 0; i < args.extent; ++i)
+    for (std::int64_t i = 0; i < seen; ++i)
       dx[i * step] =
           args.log ? dy[i * step] - std::exp(y[i * step]) * total : y[i * step] * (dy[i * step] - total);
+    for (std::int64_t i = seen; i < args.extent; ++i) dx[i * step] = 0;
   });
 }
 
