@@ -60,10 +60,6 @@ void check_places(const Op& op, const char* function, const char* kind, std::spa
 
 void check_inferred(const Op& op, const std::vector<ValueInfo>& made) {
   if (made.empty()) refuse(op, "infer returned no outputs: it must return one at least");
-  for (const ValueInfo& info : made)
-    for (const std::int64_t extent : info.shape.extents())
-      if (extent < 0)
-        refuse(op, fmt::format("infer returned shape {}, with a negative extent", to_string(info.shape)));
 }
 
 void check_alias(const Op& op, const Alias& alias, const std::vector<Tensor>& inputs,

@@ -89,8 +89,6 @@ TEST_CASE("an op that declares places out of range is refused by name, and nothi
       },
       "alias is for one output");
   refused([](Declared& op) { op.infer_ = [](auto) { return std::vector<ValueInfo>{}; }; }, "no outputs");
-  refused([](Declared& op) { op.infer_ = [](auto) { return std::vector<ValueInfo>{f64({-1})}; }; },
-          "negative extent");
 }
 
 TEST_CASE("an op that declares to overwrite an input out of range is refused, where no tape records",
