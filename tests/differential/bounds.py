@@ -451,7 +451,7 @@ BOUNDS = {
     "mul": Bound(EXACT, (4, terms), sums=True),
     "mul_scalar": Bound((2, own)),
     "nll_loss": PRODUCT,
-    "operator/": Bound((2, own)),
+    "div_scalar": Bound((2, own)),
     "pow": Bound((8, own), (12, own), (16, own)),
     "rdiv": Bound((2, own), (6, own), (12, own)),
     "rms_norm": Bound((8, norm), (16, norm)),

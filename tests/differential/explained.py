@@ -110,7 +110,7 @@ def variance_overflows(case, kind, index, actual, exact):
 NORMS = ("batch_norm", "batch_norm_relu", "batch_norm_add_relu", "layer_norm", "rms_norm", "batch_norm_inference")
 ELEMENTWISE = (
     "abs", "abs_backward", "add", "add_scalar", "div", "exp", "gelu", "gelu_backward", "leaky_relu",
-    "leaky_relu_backward", "log", "mul", "mul_scalar", "operator/", "pow", "rdiv", "rsub", "sigmoid",
+    "leaky_relu_backward", "log", "mul", "mul_scalar", "div_scalar", "pow", "rdiv", "rsub", "sigmoid",
     "sigmoid_backward", "silu", "silu_backward", "softplus", "sqrt", "sub", "tanh", "tanh_backward")
 CONVOLUTIONS = ("conv2d", "conv2d_backward_input", "conv2d_backward_weight", "conv2d_backward_weight_and_bias")
 ATTENTION = ("attention", "attention_qkv")
@@ -144,7 +144,7 @@ EXPLAINED = [
     Explained(EVERY, "f64 near its greatest number: no wider dtype says where overflow begins", nothing_wider),
     Explained(ELEMENTWISE, "infinity minus infinity, or times 0: the order of the operations decides",
               infinite_operands),
-    Explained(("div", "rdiv", "pow", "sqrt", "log", "operator/"),
+    Explained(("div", "rdiv", "pow", "sqrt", "log", "div_scalar"),
               "infinity minus infinity at a pole: the order of the operations decides", poles),
     Explained(FADING, "a result below the smallest normal number may be 0", fades),
     Explained(NORMS, "the variance, or dy times weight, passes the dtype's range", variance_overflows),

@@ -342,7 +342,7 @@ REFERENCES = {
     "neg": elementwise(torch.neg),
     "nll_loss": nll_loss,
     "not_equal": compare(torch.ne),
-    "operator/": with_value(torch.div),
+    "div_scalar": with_value(torch.div),
     "pad": pad,
     "permute": lambda i, o: [i[0].permute(o["dims"])],
     "pow": with_value(torch.pow),

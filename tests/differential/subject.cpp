@@ -9,7 +9,7 @@ namespace reprise::test::differential {
 namespace {
 
 // Operators that call a function of another name.
-const std::set<std::string> kAliases = {"operator+", "operator-", "operator*"};
+const std::set<std::string> kAliases = {"operator+", "operator-", "operator*", "operator/"};
 
 std::vector<std::string> lines_of(const std::string& path) {
   std::ifstream file(path);

@@ -53,7 +53,7 @@ double drawn_number(Draw& draw, DType dtype) {
   return draw.one_of<double>({0.0, 1.0, -1.0, 2.0, 0.5, 3.0, 0.1, -2.7, 49.0, 1e-3, 1e4});
 }
 
-Subject with_number(const char* op, Tensor (*function)(Tensor, double), std::vector<DType> dtypes,
+Subject with_number(const char* op, Tensor (*function)(Tensor, Scalar), std::vector<DType> dtypes,
                     bool differentiable = true) {
   return {op, std::move(dtypes), [=](Draw& draw, DType dtype) {
             // A comparison takes every number, whatever the dtype.
@@ -67,8 +67,8 @@ Subject with_number(const char* op, Tensor (*function)(Tensor, double), std::vec
           }};
 }
 
-// The operators are the functions, but `x / number` is one of its own.
-Tensor over_number(Tensor x, double value) { return std::move(x) / value; }
+Tensor over_number(Tensor x, Scalar value) { return div_scalar(std::move(x), value.to_double()); }
+Tensor number_over(Tensor x, Scalar value) { return rdiv(std::move(x), value.to_double()); }
 
 DrawnCase draw_pow(Draw& draw, DType dtype) {
   const double exponent = draw.one_of<double>({0, 1, 2, 3, -1, -2, 0.5, -0.5, 1.5, 2.5, 10});
@@ -205,8 +205,8 @@ std::vector<Subject> elementwise_subjects() {
       with_number("add_scalar", add_scalar, kNumbers),
       with_number("mul_scalar", mul_scalar, kNumbers),
       with_number("rsub", rsub, kNumbers),
-      with_number("rdiv", rdiv, kFloating),
-      with_number("operator/", over_number, kFloating),
+      with_number("rdiv", number_over, kFloating),
+      with_number("div_scalar", over_number, kFloating),
       {"pow", kFloating, draw_pow},
       {"clamp", kFloating, draw_clamp},
       {"clamp_backward", kFloating, draw_clamp_backward},
@@ -223,7 +223,7 @@ std::vector<Subject> elementwise_subjects() {
   struct Comparison {
     const char* op;
     Tensor (*tensors)(Tensor, Tensor);
-    Tensor (*number)(Tensor, double);
+    Tensor (*number)(Tensor, Scalar);
   };
   for (const Comparison& c : {Comparison{"equal", equal, equal},
                               {"not_equal", not_equal, not_equal},

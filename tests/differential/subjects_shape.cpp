@@ -31,7 +31,10 @@ DrawnCase draw_cat(Draw& draw, DType dtype, bool stacked) {
   DrawnCase result{.options = {{"dim", dim}}, .differentiated = tracked(dtype)};
   for (std::int64_t count = draw.whole(1, 4); count > 0; --count)
     result.inputs.push_back(draw.any(stacked ? shape : shape.with(dim, draw.extent()), dtype));
-  result.function = [=](Inputs in) { return std::vector{stacked ? stack(in, dim) : cat(in, dim)}; };
+  result.function = [=](Inputs in) {
+    const std::vector<Tensor> parts(in.begin(), in.end());
+    return std::vector{stacked ? stack(parts, dim) : cat(parts, dim)};
+  };
   return result;
 }
 
@@ -129,7 +132,7 @@ DrawnCase draw_reshape(Draw& draw, DType dtype) {
   if (draw.chance(0.3)) wanted = {shape.numel()};
   if (draw.chance(0.3) && shape.numel() > 0 && !wanted.empty()) wanted.back() = -1;
   return {.inputs = {draw.any(shape, dtype)},
-          .function = [=](Inputs in) { return std::vector{reshape(in[0], Shape(wanted))}; },
+          .function = [=](Inputs in) { return std::vector{reshape(in[0], OpenShape(wanted))}; },
           .options = {{"shape", wanted}},
           .differentiated = tracked(dtype)};
 }
