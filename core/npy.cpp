@@ -1,7 +1,9 @@
-// NumPy's .npy format, version 1.0 (numpy.lib.format): "\x93NUMPY", two bytes of version, the header's length, a Python
-// dictionary literal with 'descr', 'fortran_order' and 'shape', padded to 64 bytes, then the elements.
+// NumPy's .npy format (numpy.lib.format): "\x93NUMPY", two bytes of version, the header's length, the header, the elements.
+// The header is a Python dictionary literal with 'descr', 'fortran_order' and 'shape', padded to 64 bytes. Its length has
+// two bytes in version 1.0, four in 2.0 and 3.0. Headers of 3.0 are UTF-8. Version 1.0 is written.
 #include <fmt/format.h>
 
+#include <array>
 #include <cerrno>
 #include <charconv>
 #include <cstring>
@@ -19,7 +21,8 @@ namespace reprise {
 namespace {
 
 constexpr std::string_view kMagic = "\x93NUMPY";
-constexpr std::size_t kPrefix = 10;  // magic, version, header length
+constexpr std::size_t kPrefix = 10;      // of version 1.0: magic, version, header length
+constexpr std::size_t kLongPrefix = 12;  // of versions 2.0 and 3.0
 
 struct NumpyName {
   DType dtype;
@@ -37,7 +40,9 @@ struct Header {
 // Reads the dictionary literal. Every error names the file and the offset where reading stopped.
 class HeaderReader {
  public:
-  HeaderReader(const std::string& path, std::string_view text) : path_(path), text_(text) {}
+  // `begin` is the place of the text in the file.
+  HeaderReader(const std::string& path, std::string_view text, std::size_t begin)
+      : path_(path), text_(text), begin_(begin) {}
 
   Header read() {
     std::optional<std::string> descr;
@@ -73,7 +78,7 @@ class HeaderReader {
   }
 
   [[noreturn]] void fail(const std::string& what) const {
-    throw FileError(fmt::format("{}: offset {}: {}", path_, kPrefix + at_, what));
+    throw FileError(fmt::format("{}: offset {}: {}", path_, begin_ + at_, what));
   }
 
  private:
@@ -119,6 +124,7 @@ class HeaderReader {
       const auto [end, error] = std::from_chars(first, text_.data() + text_.size(), extent);
       if (error != std::errc() || extent < 0) fail("an extent expected in the shape");
       at_ += static_cast<std::size_t>(end - first);
+      if (at_ < text_.size() && text_[at_] == 'L') ++at_;  // as Python 2 wrote long numbers
       extents.push_back(extent);
       if (!accept(',')) {
         expect(')');
@@ -129,7 +135,8 @@ class HeaderReader {
   }
   DType dtype(const std::string& descr) const {
     for (const NumpyName& name : kNames)
-      if (descr == name.descr || (name.descr[0] == '|' && descr.substr(1) == name.descr.substr(1)))
+      if (descr == name.descr ||
+          (name.descr[0] == '|' && !descr.empty() && descr.substr(1) == name.descr.substr(1)))
         return name.dtype;
     if (!descr.empty() && descr[0] == '>')
       fail(fmt::format("dtype '{}' is big-endian; save it little-endian (astype('<' + ...))", descr));
@@ -138,6 +145,7 @@ class HeaderReader {
 
   const std::string& path_;
   std::string_view text_;
+  std::size_t begin_;
   std::size_t at_ = 0;
 };
 
@@ -158,6 +166,40 @@ std::string header_text(const Tensor& tensor) {
   const std::size_t used = kPrefix + text.size() + 1;
   text += std::string((64 - used % 64) % 64, ' ') + '\n';
   return text;
+}
+
+// The text of the header, and its place in the file.
+struct HeaderText {
+  std::string text;
+  std::size_t begin;
+};
+HeaderText read_header(std::ifstream& file, const std::string& path, std::uintmax_t file_bytes) {
+  std::array<unsigned char, kLongPrefix> prefix = {};
+  const auto read_up_to = [&](std::size_t from, std::size_t to) {
+    file.read(reinterpret_cast<char*>(prefix.data() + from), static_cast<std::streamsize>(to - from));
+    if (static_cast<std::size_t>(file.gcount()) != to - from)
+      throw FileError(fmt::format("{}: offset {}: the file ends within the first {} bytes", path,
+                                  from + static_cast<std::size_t>(file.gcount()), to));
+  };
+  read_up_to(0, kPrefix);
+  if (std::memcmp(prefix.data(), kMagic.data(), kMagic.size()) != 0)
+    throw FileError(fmt::format("{}: offset 0: not an .npy file", path));
+  const int major = prefix[6];
+  if (major < 1 || major > 3 || prefix[7] != 0)
+    throw FileError(
+        fmt::format("{}: offset 6: .npy version {}.{}; 1.0, 2.0 and 3.0 are read", path, major, prefix[7]));
+  const std::size_t begin = major == 1 ? kPrefix : kLongPrefix;
+  if (begin > kPrefix) read_up_to(kPrefix, begin);
+  std::size_t bytes = 0;
+  for (std::size_t i = begin; i-- > 8;) bytes = bytes << 8 | prefix[i];
+  if (bytes > file_bytes - begin)
+    throw FileError(
+        fmt::format("{}: offset 8: a header of {} bytes in a file of {}", path, bytes, file_bytes));
+  std::string text(bytes, '\0');
+  file.read(text.data(), static_cast<std::streamsize>(text.size()));
+  if (static_cast<std::size_t>(file.gcount()) != text.size())
+    throw FileError(fmt::format("{}: offset {}: the file ends within its header", path, begin));
+  return {std::move(text), begin};
 }
 
 }  // namespace
@@ -184,27 +226,9 @@ Tensor load_npy(const std::string& path) {
   if (error) throw FileError(fmt::format("{}: {}", path, error.message()));
   std::ifstream file(path, std::ios::binary);
   if (!file) throw FileError(fmt::format("{}: cannot be opened: {}", path, std::strerror(errno)));
-  unsigned char prefix[kPrefix] = {};
-  file.read(reinterpret_cast<char*>(prefix), kPrefix);
-  if (static_cast<std::size_t>(file.gcount()) != kPrefix)
-    throw FileError(
-        fmt::format("{}: offset {}: the file ends within the first {} bytes", path, file.gcount(), kPrefix));
-  if (std::memcmp(prefix, kMagic.data(), kMagic.size()) != 0)
-    throw FileError(fmt::format("{}: offset 0: not an .npy file", path));
-  if (prefix[6] != 1 || prefix[7] != 0)
-    throw FileError(
-        fmt::format("{}: offset 6: .npy version {}.{}; only 1.0 is read", path, prefix[6], prefix[7]));
-  const std::size_t header_bytes =
-      static_cast<std::size_t>(prefix[8]) + (static_cast<std::size_t>(prefix[9]) << 8);
-  if (header_bytes > file_bytes - kPrefix)
-    throw FileError(
-        fmt::format("{}: offset 8: a header of {} bytes in a file of {}", path, header_bytes, file_bytes));
-  std::string text(header_bytes, '\0');
-  file.read(text.data(), static_cast<std::streamsize>(text.size()));
-  if (static_cast<std::size_t>(file.gcount()) != text.size())
-    throw FileError(fmt::format("{}: offset {}: the file ends within its header", path, kPrefix));
-
-  HeaderReader reader(path, text);
+  const auto [text, begin] = read_header(file, path, file_bytes);
+  const std::size_t data_begin = begin + text.size();
+  HeaderReader reader(path, text, begin);
   const Header header = reader.read();
   Shape shape;
   try {
@@ -213,24 +237,23 @@ Tensor load_npy(const std::string& path) {
     reader.fail(bad.what());
   }
   const std::uintmax_t wanted = static_cast<std::uintmax_t>(shape.numel());
-  const std::uintmax_t there = file_bytes - kPrefix - header_bytes;
+  const std::uintmax_t there = file_bytes - data_begin;
   const std::uintmax_t size = size_of(header.dtype);
   if (wanted > there / size || wanted * size != there)
     throw FileError(fmt::format(
         "{}: offset {}: shape {} of {} needs {} elements of {} bytes, but {} bytes follow the header", path,
-        kPrefix + header_bytes, to_string(shape), to_string(header.dtype), wanted, size, there));
+        data_begin, to_string(shape), to_string(header.dtype), wanted, size, there));
   Tensor result = Tensor::empty(shape, {.dtype = header.dtype});
   if (result.impl()->storage->dry || there == 0) return result;
   char* data = reinterpret_cast<char*>(result.impl()->data());
   file.read(data, static_cast<std::streamsize>(there));
   if (static_cast<std::uintmax_t>(file.gcount()) != there)
     throw FileError(fmt::format("{}: offset {}: the file ends early", path,
-                                kPrefix + header_bytes + static_cast<std::size_t>(file.gcount())));
+                                data_begin + static_cast<std::size_t>(file.gcount())));
   if (header.dtype == DType::boolean)  // any other byte would not be a bool
     for (std::uintmax_t i = 0; i < there; ++i)
       if (static_cast<unsigned char>(data[i]) > 1)
-        throw FileError(
-            fmt::format("{}: offset {}: a bool that is neither 0 nor 1", path, kPrefix + header_bytes + i));
+        throw FileError(fmt::format("{}: offset {}: a bool that is neither 0 nor 1", path, data_begin + i));
   return result;
 }
 

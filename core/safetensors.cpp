@@ -8,7 +8,9 @@
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <limits>
 #include <nlohmann/json.hpp>
+#include <set>
 #include <string_view>
 
 #include "reprise/core/dry_run.h"
@@ -67,15 +69,15 @@ std::string header_text(std::ifstream& file, const std::string& path, std::uint6
   return text;
 }
 
-DType dtype_of_name(const std::string& path, const std::string& tensor, const std::string& name) {
-  for (const auto& [dtype, known] : kNames)
-    if (known == name) return dtype;
-  fail(path, kLengthBytes,
-       fmt::format("tensor \"{}\" has dtype \"{}\", which is not supported", tensor, name));
-}
+// One tensor of the header, before it is known whether Reprise can hold it.
+struct Described {
+  std::string name, dtype;
+  std::vector<std::uint64_t> extents;
+  std::uint64_t begin = 0, end = 0;  // in the data
+};
 
-SafetensorsEntry entry_from_json(const std::string& path, const std::string& name, const nlohmann::json& json,
-                                 std::uint64_t data_begin, std::uint64_t data_bytes) {
+Described described_from_json(const std::string& path, const std::string& name, const nlohmann::json& json,
+                              std::uint64_t data_bytes) {
   auto bad = [&](std::string_view what) {
     fail(path, kLengthBytes, fmt::format("tensor \"{}\": {}", name, what));
   };
@@ -89,39 +91,93 @@ SafetensorsEntry entry_from_json(const std::string& path, const std::string& nam
   if (!dtype.is_string()) bad("dtype is not a string");
   if (!extents.is_array() || !std::all_of(extents.begin(), extents.end(), is_count))
     bad("shape is not a list of counts");
-  if (extents.size() > static_cast<std::size_t>(Shape::kMaxRank))
-    bad(fmt::format("{} dimensions, at most {} are supported", extents.size(), Shape::kMaxRank));
   if (!offsets.is_array() || offsets.size() != 2 || !std::all_of(offsets.begin(), offsets.end(), is_count))
     bad("data_offsets is not a pair of counts");
+  Described tensor{name, dtype.get<std::string>(), extents.get<std::vector<std::uint64_t>>(),
+                   offsets[0].get<std::uint64_t>(), offsets[1].get<std::uint64_t>()};
+  if (tensor.begin > tensor.end || tensor.end > data_bytes)
+    bad(fmt::format("data_offsets [{}, {}] do not lie in the file's {} bytes of data", tensor.begin,
+                    tensor.end, data_bytes));
+  return tensor;
+}
 
-  const auto begin = offsets[0].get<std::uint64_t>(), end = offsets[1].get<std::uint64_t>();
-  if (begin > end || end > data_bytes)
-    bad(fmt::format("data_offsets [{}, {}] do not lie in the file's {} bytes of data", begin, end,
-                    data_bytes));
-  SafetensorsEntry entry{name, {{}, dtype_of_name(path, name, dtype.get<std::string>()), Device::cpu()}, 0};
-  std::uint64_t bytes = size_of(entry.info.dtype);
+// Why Reprise cannot hold the tensor; empty if it can.
+std::string reason_against(const Described& tensor) {
+  const bool known = std::any_of(kNames.begin(), kNames.end(),
+                                 [&](const auto& entry) { return entry.second == tensor.dtype; });
+  if (!known) return fmt::format("has dtype \"{}\", which is not supported", tensor.dtype);
+  if (tensor.extents.size() > static_cast<std::size_t>(Shape::kMaxRank))
+    return fmt::format("has {} dimensions, at most {} are supported", tensor.extents.size(), Shape::kMaxRank);
+  return {};
+}
+
+// The entry of a tensor that Reprise can hold. FileError if its shape needs other bytes than its offsets give.
+SafetensorsEntry checked_entry(const std::string& path, const Described& tensor, std::uint64_t data_begin) {
+  auto bad = [&](std::string_view what) {
+    fail(path, kLengthBytes, fmt::format("tensor \"{}\": {}", tensor.name, what));
+  };
+  const DType dtype = std::find_if(kNames.begin(), kNames.end(), [&](const auto& entry) {
+                        return entry.second == tensor.dtype;
+                      })->first;
+  const bool empty = std::find(tensor.extents.begin(), tensor.extents.end(), 0) != tensor.extents.end();
+  const std::uint64_t given = tensor.end - tensor.begin;
+  std::uint64_t bytes = empty ? 0 : size_of(dtype);
   std::vector<std::int64_t> shape;
-  const bool empty = std::any_of(extents.begin(), extents.end(), [](const nlohmann::json& extent) {
-    return extent.get<std::uint64_t>() == 0;
-  });
-  if (empty) bytes = 0;
-  for (const nlohmann::json& extent : extents) {
-    const auto n = extent.get<std::uint64_t>();
-    // bytes * n <= data_bytes, without overflow; in an empty tensor the other extents hold no bytes.
-    if (n > data_bytes || (!empty && bytes > data_bytes / n))
-      bad("its shape needs more bytes than the file has");
-    bytes *= n;
-    shape.push_back(static_cast<std::int64_t>(n));
+  for (const std::uint64_t extent : tensor.extents) {
+    // bytes * extent <= given, without overflow. In an empty tensor the other extents hold no bytes.
+    if (!empty && bytes > given / extent) bad("its shape needs more bytes than its data_offsets give");
+    if (extent > static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max()))
+      bad(fmt::format("an extent of {} is beyond what a shape can have", extent));
+    bytes *= extent;
+    shape.push_back(static_cast<std::int64_t>(extent));
   }
-  if (bytes != end - begin)
-    bad(fmt::format("its shape needs {} bytes, data_offsets give {}", bytes, end - begin));
+  if (bytes != given) bad(fmt::format("its shape needs {} bytes, data_offsets give {}", bytes, given));
   try {
-    entry.info.shape = Shape(shape);
+    return {tensor.name, {Shape(shape), dtype, Device::cpu()}, data_begin + tensor.begin};
   } catch (const UserError& error) {
-    bad(error.what());
+    fail(path, kLengthBytes, fmt::format("tensor \"{}\": {}", tensor.name, error.what()));
   }
-  entry.offset = data_begin + begin;
-  return entry;
+}
+
+// A tensor that is named twice would be read as the last of them.
+nlohmann::json parse_header(const std::string& path, const std::string& text) {
+  std::set<std::string> names;
+  std::string twice;
+  const auto note = [&](int depth, nlohmann::json::parse_event_t event, nlohmann::json& parsed) {
+    if (depth == 1 && event == nlohmann::json::parse_event_t::key)
+      if (const auto name = parsed.get<std::string>(); !names.insert(name).second) twice = name;
+    return true;
+  };
+  nlohmann::json json;
+  try {
+    json = nlohmann::json::parse(text, note);
+  } catch (const nlohmann::json::parse_error& error) {
+    fail(path, kLengthBytes + error.byte, "the header is not JSON");
+  } catch (const nlohmann::json::exception& error) {  // a number beyond every type
+    fail(path, kLengthBytes, fmt::format("the header cannot be read: {}", error.what()));
+  }
+  if (!json.is_object()) fail(path, kLengthBytes, "the header is not a JSON object");
+  if (!twice.empty()) fail(path, kLengthBytes, fmt::format("the header has \"{}\" twice", twice));
+  return json;
+}
+
+// The data must lie side by side and end with the file.
+void check_layout(const std::string& path, std::vector<Described> tensors, std::uint64_t data_begin,
+                  std::uint64_t file_bytes) {
+  std::sort(tensors.begin(), tensors.end(), [](const Described& a, const Described& b) {
+    return a.begin != b.begin ? a.begin < b.begin : a.end < b.end;
+  });
+  std::uint64_t next = 0;
+  for (const Described& tensor : tensors) {
+    if (tensor.begin != next)
+      fail(path, data_begin + next,
+           fmt::format("tensor \"{}\" leaves a gap or overlaps: its data begin at {}", tensor.name,
+                       data_begin + tensor.begin));
+    next = tensor.end;
+  }
+  if (data_begin + next != file_bytes)
+    fail(path, data_begin + next,
+         fmt::format("{} bytes belong to no tensor", file_bytes - data_begin - next));
 }
 
 nlohmann::json header_to_json(const std::vector<std::pair<std::string, Tensor>>& tensors,
@@ -130,6 +186,9 @@ nlohmann::json header_to_json(const std::vector<std::pair<std::string, Tensor>>&
   if (!metadata.empty()) header["__metadata__"] = metadata;
   std::uint64_t begin = 0;
   for (const auto& [name, tensor] : tensors) {
+    if (!tensor.defined())
+      throw UserError(fmt::format(
+          "write_safetensors: \"{}\" is undefined: leave it out, as a layer without a bias does", name));
     if (tensor.impl()->storage->dry)
       throw UserError(fmt::format("write_safetensors: \"{}\" was made in a dry run and has no value", name));
     if (name == "__metadata__" || header.contains(name))
@@ -156,18 +215,12 @@ SafetensorsHeader read_safetensors_header(const std::string& path) {
   const std::string text = header_text(file, path, file_bytes);
   const std::uint64_t data_begin = kLengthBytes + text.size(), data_bytes = file_bytes - data_begin;
 
-  nlohmann::json json;
-  try {
-    json = nlohmann::json::parse(text);
-  } catch (const nlohmann::json::parse_error& parse_error) {
-    fail(path, kLengthBytes + parse_error.byte, "the header is not JSON");
-  }
-  if (!json.is_object()) fail(path, kLengthBytes, "the header is not a JSON object");
-
   SafetensorsHeader header;
+  std::vector<Described> tensors;
+  const nlohmann::json json = parse_header(path, text);
   for (const auto& [name, value] : json.items()) {
     if (name != "__metadata__") {
-      header.entries.push_back(entry_from_json(path, name, value, data_begin, data_bytes));
+      tensors.push_back(described_from_json(path, name, value, data_bytes));
       continue;
     }
     if (!value.is_object()) fail(path, kLengthBytes, "__metadata__ is not an object");
@@ -177,31 +230,38 @@ SafetensorsHeader read_safetensors_header(const std::string& path) {
       header.metadata[key] = text_value.get<std::string>();
     }
   }
+  for (const Described& tensor : tensors) {
+    if (std::string reason = reason_against(tensor); !reason.empty())
+      header.unreadable.push_back({tensor.name, std::move(reason)});
+    else
+      header.entries.push_back(checked_entry(path, tensor, data_begin));
+  }
   std::sort(header.entries.begin(), header.entries.end(),
             [](const SafetensorsEntry& a, const SafetensorsEntry& b) {
               return a.offset != b.offset ? a.offset < b.offset : a.info.bytes() < b.info.bytes();
             });
-  std::uint64_t next = data_begin;
-  for (const SafetensorsEntry& entry : header.entries) {
-    if (entry.offset != next)
-      fail(path, next,
-           fmt::format("tensor \"{}\" leaves a gap or overlaps: its data begin at {}", entry.name,
-                       entry.offset));
-    next += entry.info.bytes();
-  }
-  if (next != file_bytes) fail(path, next, fmt::format("{} bytes belong to no tensor", file_bytes - next));
+  check_layout(path, std::move(tensors), data_begin, file_bytes);
   return header;
 }
 
 Tensor read_safetensors(const std::string& path, const SafetensorsEntry& entry) {
   if (is_dry_run()) throw UserError(fmt::format("{}: cannot be read in a dry run", path));
-  Tensor tensor = empty(entry.info);
-  if (tensor.bytes() == 0) return tensor;
+  if (entry.info.device != Device::cpu())
+    throw UserError(
+        fmt::format("{}: \"{}\" is read onto the CPU; move it with to(Device)", path, entry.name));
   std::ifstream file = open(path);
-  read_bytes(file, path, entry.offset, tensor.impl()->data(), tensor.bytes());
+  std::error_code error;
+  const std::uint64_t file_bytes = std::filesystem::file_size(path, error), bytes = entry.info.bytes();
+  if (error) throw FileError(fmt::format("{}: {}", path, error.message()));
+  if (entry.offset > file_bytes || bytes > file_bytes - entry.offset)
+    fail(path, entry.offset,
+         fmt::format("tensor \"{}\" needs {} bytes, the file has {}", entry.name, bytes, file_bytes));
+  Tensor tensor = empty(entry.info);
+  if (bytes == 0) return tensor;
+  read_bytes(file, path, entry.offset, tensor.impl()->data(), bytes);
   if (entry.info.dtype == DType::boolean) {
     const std::byte* data = tensor.impl()->data();
-    for (std::size_t i = 0; i < tensor.bytes(); ++i)
+    for (std::size_t i = 0; i < bytes; ++i)
       if (data[i] > std::byte{1})
         fail(path, entry.offset + i, fmt::format("tensor \"{}\": a boolean is neither 0 nor 1", entry.name));
   }

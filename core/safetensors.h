@@ -24,12 +24,20 @@ struct SafetensorsEntry {
   ValueInfo info;            // on the CPU
   std::uint64_t offset = 0;  // of its data, from the beginning of the file
 };
+// A tensor that Reprise cannot hold, because of its dtype or its rank. The others of the file can be read all the same.
+struct SafetensorsUnreadable {
+  std::string name;
+  std::string reason;  // "has dtype \"I16\", which is not supported"
+};
 struct SafetensorsHeader {
   std::vector<SafetensorsEntry> entries;  // in the order of their data
+  std::vector<SafetensorsUnreadable> unreadable;
   std::map<std::string, std::string> metadata;
 };
 
 SafetensorsHeader read_safetensors_header(const std::string& path);
+// One tensor, by an entry of the file's header. FileError if the file does not contain the entry's bytes (any more).
+// UserError for an entry of another device than the CPU, and in a dry run.
 Tensor read_safetensors(const std::string& path, const SafetensorsEntry& entry);
 
 // Written as OutputFile writes: a failure or a process that dies leaves the old file whole. Names are unique

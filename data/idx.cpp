@@ -6,6 +6,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string_view>
 #include <vector>
 
@@ -72,14 +73,27 @@ std::uint64_t checked_count(const InputFile& file, const std::vector<std::int64_
   return count;
 }
 
+// A file without elements may claim any extents beside a 0.
+Tensor make_elements(const std::string& path, const std::vector<std::int64_t>& extents) {
+  std::optional<Shape> shape;
+  try {
+    shape.emplace(extents);
+  } catch (const UserError& error) {
+    throw FileError(fmt::format("{}: byte 4: {}", path, error.what()));
+  }
+  const memory::TagScope tag(memory::Tag::data);
+  return Tensor::empty(*shape, {.dtype = DType::u8});
+}
+
 }  // namespace
 
 Tensor read_idx(const std::string& path, int rank) {
+  if (rank < 0 || rank > Shape::kMaxRank)
+    throw UserError(fmt::format("read_idx: rank {} is not in [0, {}]", rank, Shape::kMaxRank));
   InputFile file(path);
   const std::vector<std::int64_t> extents = read_extents(file, rank);
   const std::uint64_t count = checked_count(file, extents);
-  const memory::TagScope tag(memory::Tag::data);
-  Tensor elements = Tensor::empty(extents, {.dtype = DType::u8});
+  Tensor elements = make_elements(path, extents);
   const std::size_t got = file.read(std::as_writable_bytes(elements.write<std::uint8_t>()));
   if (got != count)
     throw FileError(fmt::format("{}: truncated: the content ends at byte {}, the header [{}] needs {} bytes",

@@ -12,8 +12,9 @@
 namespace reprise::data {
 
 // The elements as a u8 tensor (memory tag data), from a plain or a gzip file. The header is not trusted: what
-// it claims is checked against the file before anything is allocated. FileError, with file and offset of the
-// content, for another magic, element type or rank than `rank`, for too few bytes and for bytes left over.
+// it claims is checked against the file before anything is allocated. FileError, with file and offset of the content,
+// for another magic, element type or rank than `rank`. FileError too for too few bytes and for bytes left over.
+// UserError for a rank that no tensor has.
 Tensor read_idx(const std::string& path, int rank);
 
 }  // namespace reprise::data

@@ -51,6 +51,18 @@ struct InputFile::State {
     return zlib.avail_in > 0;
   }
 
+  // Moves to the next byte that is not zero, or to the end, where avail_in stays 0. Was there a zero?
+  bool skip_zeros() {
+    bool found = false;
+    while (zlib.avail_in > 0 || refill()) {
+      if (*zlib.next_in != 0) return found;
+      found = true;
+      ++zlib.next_in;
+      --zlib.avail_in;
+    }
+    return found;
+  }
+
   std::uint64_t consumed() const { return file_read - zlib.avail_in; }
 
   std::size_t inflate_into(std::byte* out, std::size_t count) {
@@ -67,12 +79,14 @@ struct InputFile::State {
       const int code = inflate(&zlib, Z_NO_FLUSH);
       done += ask - zlib.avail_out;
       if (code == Z_STREAM_END) {
-        // A gzip file may be several members, one after the other.
-        if (zlib.avail_in == 0 && !refill()) {
-          at_end = true;
-        } else {
-          inflateReset(&zlib);
-        }
+        // A gzip file may be several members, one after the other. Zeros may pad it, as on a tape.
+        const bool padded = skip_zeros();
+        at_end = zlib.avail_in == 0;
+        if (!at_end && padded)
+          throw FileError(
+              fmt::format("{}: corrupt: bytes follow the zeros after the gzip data, at byte {} of the file",
+                          path, consumed()));
+        if (!at_end) inflateReset(&zlib);
       } else if (code != Z_OK && code != Z_BUF_ERROR) {
         throw FileError(fmt::format("{}: corrupt gzip data at byte {} of the file: {}", path, consumed(),
                                     zlib.msg ? zlib.msg : zError(code)));

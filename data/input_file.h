@@ -17,8 +17,8 @@ class InputFile {
   InputFile& operator=(const InputFile&) = delete;
 
   // Fills `out` as far as the content reaches and returns the bytes read: fewer than asked for only at its
-  // end. Reading to the end of a gzip file checks its CRC and length. FileError (file, offset) for gzip data
-  // that is corrupt or stops in the middle.
+  // end. Reading to the end of a gzip file checks its CRC and length. Zeros after the gzip data are ignored, as gzip does.
+  // FileError (file, offset) for gzip data that is corrupt, stops in the middle, or is followed by anything else.
   std::size_t read(std::span<std::byte> out);
 
   // Bytes of content read so far.

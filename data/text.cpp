@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <new>
+#include <stdexcept>
 #include <utility>
 
 #include "reprise/core/error.h"
@@ -18,7 +20,12 @@ namespace {
 
 constexpr std::size_t kReadBytes = std::size_t{1} << 20;
 
-std::string read_content(const std::string& path) {
+// A small gzip file may inflate to more than the memory holds.
+[[noreturn]] void too_large(const std::string& path) {
+  throw FileError(fmt::format("{}: the text does not fit into memory", path));
+}
+
+std::string read_content(const std::string& path) try {
   InputFile file(path);
   std::string content;
   std::size_t got = 0;
@@ -30,6 +37,10 @@ std::string read_content(const std::string& path) {
   } while (got == kReadBytes);
   if (content.empty()) throw FileError(fmt::format("{}: byte 0: the file is empty", path));
   return content;
+} catch (const std::bad_alloc&) {
+  too_large(path);
+} catch (const std::length_error&) {
+  too_large(path);
 }
 
 // What a tokenizer says of the text, with the file's name.
@@ -39,6 +50,8 @@ auto naming(const std::string& path, F&& f) {
     return std::forward<F>(f)();
   } catch (const UserError& error) {
     throw FileError(fmt::format("{}: {}", path, error.what()));
+  } catch (const std::bad_alloc&) {
+    too_large(path);
   }
 }
 

@@ -111,6 +111,8 @@ Tokenizer Tokenizer::load(const std::string& path) {
         throw FileError(fmt::format("{}: the characters are not one each, in their order", path));
       tokenizer.characters_.push_back(found->value);
     }
+    if (tokenizer.characters_.empty())
+      throw FileError(fmt::format("{}: a tokenizer without characters", path));
     return tokenizer;
   } catch (const nlohmann::json::parse_error& error) {
     throw FileError(fmt::format("{}: byte {}: not a tokenizer: damaged", path, error.byte));

@@ -25,7 +25,8 @@ class Tokenizer {
   // UserError for a number that is no token.
   std::string decode(std::span<const std::int64_t> tokens) const;
 
-  // JSON: {"kind": "characters", "characters": ["\n", " ", ...]} or {"kind": "bytes"}. FileError.
+  // JSON: {"kind": "characters", "characters": ["\n", " ", ...]} or {"kind": "bytes"}. FileError, also for a file without
+  // characters.
   void save(const std::string& path) const;
   static Tokenizer load(const std::string& path);
 

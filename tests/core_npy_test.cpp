@@ -68,6 +68,26 @@ TEST_CASE("a file that NumPy wrote is read", "[readers]") {
   CHECK(file.read() == npy(header, data));  // and ours is the same file
 }
 
+TEST_CASE(".npy files of versions 2.0 and 3.0 are read", "[readers]") {
+  const NpyFile file("versions");
+  const std::string header = "{'descr': '<i4', 'fortran_order': False, 'shape': (2L, 1), }";
+  for (const char version : {'\2', '\3'})
+    // Version 2.0 exists for headers of more than 65535 bytes.
+    for (const std::size_t length : {header.size(), std::size_t{70000}}) {
+      INFO(int{version} << " " << length);
+      std::string bytes = "\x93NUMPY";
+      bytes += version;
+      bytes += '\0';
+      for (int shift = 0; shift < 32; shift += 8) bytes += static_cast<char>(length >> shift & 0xFF);
+      bytes +=
+          header + std::string(length - header.size(), ' ') + std::string("\x07\0\0\0\xff\xff\xff\xff", 8);
+      file.write(bytes);
+      const Tensor x = load_npy(file.path());
+      CHECK(x.shape() == Shape{2, 1});
+      CHECK(x.to_vector() == std::vector<double>{7, -1});
+    }
+}
+
 TEST_CASE("broken .npy files are refused, naming file and offset", "[readers]") {
   const NpyFile file("broken");
   const std::string data(24, '\1');
@@ -81,7 +101,11 @@ TEST_CASE("broken .npy files are refused, naming file and offset", "[readers]") 
   refused("", "offset 0: the file ends");
   refused("\x93NUMP", "offset 5");
   refused(std::string(100, 'x'), "offset 0: not an .npy file");
-  refused(std::string("\x93NUMPY\x02\x00\x10\x00", 10) + std::string(60, ' '), "version 2.0");
+  refused(std::string("\x93NUMPY\x04\x00\x10\x00\x00\x00", 12) + std::string(60, ' '), "version 4.0");
+  refused(std::string("\x93NUMPY\x02\x01\x10\x00\x00\x00", 12) + std::string(60, ' '), "version 2.1");
+  refused(std::string("\x93NUMPY\x02\x00\x10\x00\x00", 11), "first 12 bytes");
+  refused(std::string("\x93NUMPY\x03\x00\xff\xff\xff\xff", 12) + std::string(60, ' '), "4294967295");
+  refused(npy("{'descr': '', 'fortran_order': False, 'shape': (1,), }", "abcd"), "dtype ''");
   refused(std::string("\x93NUMPY\x01\x00\xFF\xFF", 10) + "{}", "a header of 65535 bytes");
   refused(with("{'descr': '>f4', 'fortran_order': False, 'shape': (6,), }"), "big-endian");
   refused(with("{'descr': '<c8', 'fortran_order': False, 'shape': (3,), }"), "<c8");

@@ -109,6 +109,34 @@ TEST_CASE("data: a file cut off anywhere is an error that names it", "[data][rea
     }
 }
 
+TEST_CASE("data: zeros after gzip data are padding, anything else is an error", "[data][readers]") {
+  const Folder folder;
+  const Bytes elements = noise(300, 8), plain = idx({300}, elements), packed = gzip(plain);
+  const auto padded = [&](std::size_t zeros, const Bytes& after) {
+    Bytes file = packed;
+    file.resize(file.size() + zeros);
+    file.insert(file.end(), after.begin(), after.end());
+    return folder.write("padded.gz", file);
+  };
+  // The reader's buffer has 65,536 bytes: its end falls before, among and after the zeros.
+  for (const std::size_t zeros : {std::size_t{1}, std::size_t{512}, 65536 - packed.size(),
+                                  65537 - packed.size(), std::size_t{200'000}}) {
+    INFO(zeros);
+    CHECK(elements_of(data::read_idx(padded(zeros, {}), 1)) == elements);
+    CHECK_THAT(error_of(padded(zeros, {'x'}), 1), Contains("follow the zeros"));
+    CHECK_THAT(error_of(padded(zeros, packed), 1), Contains("follow the zeros"));
+  }
+  CHECK_THAT(error_of(padded(0, {'x', 'y'}), 1), Contains("corrupt gzip data"));
+}
+
+TEST_CASE("data: a rank that no tensor has, and extents beyond any shape", "[data][readers]") {
+  const Folder folder;
+  const std::string path = folder.write("none", idx({0, 0xffffffff, 0xffffffff, 0xffffffff}, {}));
+  CHECK_THAT(error_of(path, 4), Contains(path) && Contains("2^48"));
+  CHECK_THROWS_WITH(data::read_idx(path, 9), Contains("rank 9"));
+  CHECK_THROWS_WITH(data::read_idx(path, -1), Contains("rank -1"));
+}
+
 TEST_CASE("data: random damage never crashes and never passes for other contents of a gzip file",
           "[data][readers]") {
   const Folder folder;

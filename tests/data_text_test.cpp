@@ -195,3 +195,9 @@ TEST_CASE("data: tokens have the tag data, and are four bytes each", "[data]") {
   const data::Text text = data::read_text(file, Kind::bytes);
   CHECK(memory::by_tag(Device::cpu())["data"] == before + 4000);
 }
+
+TEST_CASE("tokenizer: a file without characters is refused", "[data][readers]") {
+  const TemporaryFile file("no_characters.json");
+  std::ofstream(file.path()) << R"({"kind":"characters","characters":[]})";
+  CHECK_THROWS_WITH(Tokenizer::load(file.path()), Contains(file.path()) && Contains("without characters"));
+}

@@ -150,6 +150,7 @@ TEST_CASE("Every dtype, empty tensors and scalars make the round trip", "[nn]") 
     tensors.emplace_back("t" + std::to_string(i), Tensor::from<double>({1, 0, 1}, {3}, {.dtype = dtype}));
   }
   tensors.emplace_back("none", Tensor::zeros({0, 3}));
+  tensors.emplace_back("large_none", Tensor::zeros({1 << 20, 0, 1 << 20}));
   tensors.emplace_back("scalar", Tensor::full({}, 2.5));
   write_safetensors(file.path(), tensors);
   const SafetensorsHeader header = read_safetensors_header(file.path());
@@ -162,6 +163,9 @@ TEST_CASE("Every dtype, empty tensors and scalars make the round trip", "[nn]") 
       }
   CHECK_THROWS_WITH(write_safetensors(file.path(), {tensors[0], tensors[0]}), Contains("twice"));
   CHECK_THROWS_WITH(write_safetensors("/nowhere/at/all", tensors), Contains("/nowhere/at/all"));
+  CHECK_THROWS_WITH(write_safetensors(file.path(), {{"w", Tensor::ones({2})}, {"bias", Tensor()}}),
+                    Contains("\"bias\" is undefined"));
+  CHECK(read_safetensors_header(file.path()).entries.size() == tensors.size());  // the older file
 }
 
 TEST_CASE("A file that is not what it says is refused by name and place", "[nn][readers]") {
@@ -193,8 +197,18 @@ TEST_CASE("A file that is not what it says is refused by name and place", "[nn][
   refused(with_header(tensor("F32", "[1.5]", "[0,4]"), "abcd"), "list of counts");
   refused(with_header(tensor("F32", "[4611686018427387904,4]", "[0,0]"), "abcd"), "more bytes");
   refused(with_header(tensor("F32", "[4294967296,4294967296]", "[0,4]"), "abcd"), "more bytes");
-  refused(with_header(tensor("F32", "[1,1,1,1,1,1,1,1,1]", "[0,4]"), "abcd"), "9 dimensions");
-  refused(with_header(tensor("F4", "[1]", "[0,4]"), "abcd"), "\"F4\"");
+  refused(with_header(tensor("F32", "[1e999]", "[0,0]"), ""), "number overflow");
+  refused(with_header(tensor("F32", "[1]", "[0,1e999]"), "abcd"), "number overflow");
+  refused(with_header(R"({"__metadata__":{"a":1e999}})", ""), "number overflow");
+  refused(with_header(tensor("F32", "[18446744073709551616]", "[0,0]"), ""), "list of counts");
+  refused(with_header(tensor("F32", "[0,9223372036854775808]", "[0,0]"), ""), "9223372036854775808");
+  refused(with_header(tensor("F32", "[0,4611686018427387904,4]", "[0,0]"), ""), "2^48");
+  refused(with_header(tensor("I16", "[1]", "[0,5]"), "abcd"), "do not lie");
+  refused(with_header(tensor("I16", "[1]", "[0,2]"), "abcd"), "2 bytes belong to no tensor");
+  refused(with_header(R"({"x":{"dtype":"F32","shape":[0],"data_offsets":[0,0]},)"
+                      R"("x":{"dtype":"F32","shape":[0],"data_offsets":[0,0]}})",
+                      ""),
+          "\"x\" twice");
   refused(with_header(R"({"__metadata__":{"a":1}})", ""), "__metadata__");
   CHECK_THROWS_WITH(read_safetensors_header("/nowhere"), Contains("/nowhere"));
   write_all(file.path(), with_header(tensor("BOOL", "[2]", "[0,2]"), std::string("\1\2")));
