@@ -445,7 +445,7 @@ std::vector<Tensor> WalkRun::run() {
   buffers_.gradients.resize(value_limit_);
 
   const RecordingOfWalk recording(tape_, walk_.create);
-  if (accumulate_) begin_gradient_walk();
+  if (accumulate_) begin_gradient_walk(tape_.life.get());
   try {
     go(loss);
     tape_.check_not_doomed(what(accumulate_));
@@ -465,6 +465,18 @@ std::vector<Tensor> WalkRun::run() {
   return results;
 }
 
+// A leaf that was moved or converted since the tape read it cannot take the gradient of what it was.
+void check_leaves(const TapeState& tape, const char* call) {
+  for (const Value& value : tape.values)
+    if (value.leaf && value.leaf->info != value.info)
+      throw UserError(
+          fmt::format("{}: the leaf{} is {} now, but was {} in the forward pass: it was moved or converted "
+                      "in between; run the "
+                      "forward pass again",
+                      call, value.leaf->name ? " '" + *value.leaf->name + "'" : "",
+                      to_string(value.leaf->info), to_string(value.info)));
+}
+
 }  // namespace
 
 std::vector<Tensor> TapeState::walk(const Tensor& loss, std::span<const Tensor> wanted, bool accumulate,
@@ -480,6 +492,7 @@ std::vector<Tensor> TapeState::walk(const Tensor& loss, std::span<const Tensor> 
   if (innermost != 0)
     throw UserError(
         fmt::format("{}: called inside an open checkpoint region: end the region first", what(accumulate)));
+  check_leaves(*this, what(accumulate));
   std::vector<Tensor> results = WalkRun(*this, loss, wanted, accumulate, std::move(request)).run();
   if (listener) listener->backward_done(results);
   return results;

@@ -92,7 +92,9 @@ void commit_gradient(const Ref<TensorImpl>& leaf, Tensor gradient, bool create_g
     set_gradient(*leaf, add_gradients(sum, std::move(gradient)).impl());
   } else {
     add_in_place(sum, gradient);
-    if (!is_dry_run()) ++sum.impl()->storage->version;
+    if (is_dry_run()) return;
+    ++sum.impl()->storage->version;
+    note_gradient(*leaf);
   }
 }
 

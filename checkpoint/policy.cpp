@@ -2,7 +2,10 @@
 
 #include <algorithm>
 #include <string>
+#include <utility>
 #include <vector>
+
+#include "reprise/core/policy_watch.h"
 
 namespace reprise::checkpoint {
 
@@ -32,6 +35,16 @@ Policy Policy::recompute_cheap() {
 
 Policy Policy::offload() {
   return custom([](const NodeInfo&) { return Decision::offload; });
+}
+
+Policy Policy::watched_by(std::shared_ptr<PolicyWatch> watch) const {
+  Policy policy = *this;
+  policy.watch_ = std::move(watch);
+  return policy;
+}
+
+void Policy::note_use() const {
+  if (watch_) watch_->used = true;
 }
 
 Policy Policy::custom(Function decide) {

@@ -8,6 +8,10 @@
 
 #include "reprise/autograd/plan.h"
 
+namespace reprise {
+struct PolicyWatch;
+}
+
 namespace reprise::checkpoint {
 
 using reprise::Decision;
@@ -31,7 +35,13 @@ class Policy {
   bool makes_region() const { return makes_region_; }
   const std::shared_ptr<const Function>& function() const { return function_; }  // null: recompute everything
 
+  // The same policy, watched (core/policy_watch.h).
+  Policy watched_by(std::shared_ptr<PolicyWatch> watch) const;
+  // A region was asked for under this policy, or something else decides instead. Region's constructor calls it.
+  void note_use() const;
+
  private:
+  std::shared_ptr<PolicyWatch> watch_;  // null: not watched
   bool makes_region_ = true;
   std::shared_ptr<const Function> function_;
 };

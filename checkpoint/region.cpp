@@ -16,6 +16,7 @@ constexpr const char* kElsewhere =
 }  // namespace
 
 Region::Region(Policy policy) {
+  policy.note_use();
   TapeState* tape = recording_tape();
   if (!tape || tape->plan || tape->ignore_regions || !policy.makes_region()) return;
   if (tape->walking) return;  // in the backward of an op, whose gradients are not checkpointed by hand

@@ -4,6 +4,8 @@
 #include <atomic>
 #include <mutex>
 #include <unordered_set>
+#include <utility>
+#include <vector>
 
 #include "reprise/core/thread_local.h"
 
@@ -20,6 +22,17 @@ Notes& notes() {
   return result;
 }
 
+struct UnmetCall {
+  std::uint64_t number;
+  const char* layer;
+  std::shared_ptr<const void> tape;  // that recorded it last; kept, so that no other tape gets its address
+  std::uint64_t walk;                // the last one over that tape; 0: none
+};
+// A program may make modules in each step, and never an optimizer.
+constexpr std::size_t kMostUnmetCalls = 64;
+thread_local std::vector<UnmetCall> unmet_calls;
+std::atomic<std::uint64_t> last_unmet_call{0};
+
 std::atomic<std::uint64_t> last_walk{0};
 REPRISE_HOT_THREAD_LOCAL std::uint64_t this_walk = 0;
 
@@ -34,7 +47,11 @@ void mark_listed(const Tensor& parameter) {
   leaf.unlisted = false;
 }
 
-void begin_gradient_walk() { this_walk = ++last_walk; }
+void begin_gradient_walk(const void* tape) {
+  this_walk = ++last_walk;
+  for (UnmetCall& call : unmet_calls)
+    if (call.tape.get() == tape) call.walk = this_walk;
+}
 
 void note_gradient(TensorImpl& leaf) {
   leaf.gradient_walk = this_walk;
@@ -57,6 +74,32 @@ Tensor find_unlisted(std::span<const std::uint64_t> walks) {
     if (leaf->grad && std::find(walks.begin(), walks.end(), leaf->gradient_walk) != walks.end())
       return Tensor(Ref<TensorImpl>(leaf));
   return {};
+}
+
+std::uint64_t note_unmet_call(const char* layer, std::shared_ptr<const void> tape, std::uint64_t number) {
+  const auto known = std::find_if(unmet_calls.begin(), unmet_calls.end(),
+                                  [&](const UnmetCall& call) { return call.number == number; });
+  if (known != unmet_calls.end()) {
+    known->tape = std::move(tape);
+    return number;
+  }
+  if (unmet_calls.size() == kMostUnmetCalls) unmet_calls.erase(unmet_calls.begin());
+  unmet_calls.push_back({++last_unmet_call, layer, std::move(tape), 0});
+  return unmet_calls.back().number;
+}
+
+void forget_unmet_call(std::uint64_t number) {
+  std::erase_if(unmet_calls, [&](const UnmetCall& call) { return call.number == number; });
+}
+
+const char* take_unmet_call(std::span<const std::uint64_t> walks) {
+  const auto found = std::find_if(unmet_calls.begin(), unmet_calls.end(), [&](const UnmetCall& call) {
+    return call.walk != 0 && std::find(walks.begin(), walks.end(), call.walk) != walks.end();
+  });
+  if (found == unmet_calls.end()) return nullptr;
+  const char* layer = found->layer;
+  unmet_calls.erase(found);
+  return layer;
 }
 
 }  // namespace reprise

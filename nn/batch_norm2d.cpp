@@ -30,17 +30,17 @@ BatchNorm2d::BatchNorm2d(std::int64_t channels, BatchNorm2dOptions o) : options(
 }
 
 Tensor BatchNorm2d::operator()(Tensor x) {
-  if (!training()) return evaluated(std::move(x));
+  if (!trains("nn::BatchNorm2d")) return evaluated(std::move(x));
   return moved_by(batch_norm(std::move(x), weight, bias, options.eps));
 }
 
 Tensor BatchNorm2d::then_relu(Tensor x) {
-  if (!training()) return relu(evaluated(std::move(x)));
+  if (!trains("nn::BatchNorm2d")) return relu(evaluated(std::move(x)));
   return moved_by(batch_norm_relu(std::move(x), weight, bias, options.eps));
 }
 
 Tensor BatchNorm2d::then_add_relu(Tensor x, Tensor residual) {
-  if (!training()) return relu(evaluated(std::move(x)) + std::move(residual));
+  if (!trains("nn::BatchNorm2d")) return relu(evaluated(std::move(x)) + std::move(residual));
   return moved_by(batch_norm_add_relu(std::move(x), std::move(residual), weight, bias, options.eps));
 }
 

@@ -22,6 +22,8 @@ struct BatchNorm2dOptions {
 //   running = (1 - momentum) running + momentum batch
 // with the unbiased variance of the batch, as in PyTorch. That is module code, outside ops and off the tape: a region's
 // replay does not do it again, and a dry run does not do it at all.
+// A module must name the BatchNorm2d itself in visit(), not only its weight and bias. Else the optimizer's step is a
+// UserError, because evaluation would use the batch's statistics.
 struct BatchNorm2d : Module {
   Tensor weight, bias, running_mean, running_var;
   BatchNorm2dOptions options;

@@ -17,7 +17,9 @@ struct Block : Module {
   checkpoint::Policy policy = checkpoint::Policy::none();
 };
 
-// Gives every Block in the module, itself included, this policy.
-void enable_checkpointing(Module& module, checkpoint::Policy policy);
+// Gives every Block in the module, itself included, this policy, and returns the number of Blocks. UserError if there is
+// none: then nothing would be checkpointed. A Block that trains without running a region under its policy makes the
+// optimizer's next step a UserError. A Block that decides otherwise calls policy.note_use().
+std::int64_t enable_checkpointing(Module& module, checkpoint::Policy policy);
 
 }  // namespace reprise::nn

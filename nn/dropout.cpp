@@ -10,7 +10,7 @@ Dropout::Dropout(double probability) : p(probability) {
   if (!(p >= 0.0 && p <= 1.0)) throw UserError(fmt::format("nn::Dropout({}): p is in [0, 1]", p));
 }
 
-Tensor Dropout::operator()(Tensor x) { return training() ? dropout(std::move(x), p) : x; }
+Tensor Dropout::operator()(Tensor x) { return trains("nn::Dropout") ? dropout(std::move(x), p) : x; }
 
 void Dropout::visit(Visitor&) {}
 

@@ -7,8 +7,10 @@
 #include <unordered_set>
 
 #include "reprise/autograd/op.h"
+#include "reprise/autograd/tape_state.h"
 #include "reprise/core/dry_run.h"
 #include "reprise/core/memory.h"
+#include "reprise/core/unlisted.h"
 #include "reprise/nn/state.h"
 #include "reprise/ops/statistics.h"
 
@@ -20,6 +22,12 @@ void give_name(const Tensor& tensor, const std::string& name) {
   const std::string_view known = tensor.name();
   if (known == name || known.ends_with("." + name)) return;
   tensor.set_name(name);
+}
+
+bool same_value(const Tensor& a, const Tensor& b) {
+  if (a.impl() == b.impl()) return true;
+  const NoGrad no_grad;
+  return same_bytes(a.to(Device::cpu()), b.to(Device::cpu()));
 }
 
 template <class Convert>
@@ -44,15 +52,15 @@ void replace_all(Module& module, const char* call, Convert convert) {
 
 std::vector<std::pair<std::string, Tensor>> Module::named_parameters() {
   std::vector<std::pair<std::string, Tensor>> list;
-  std::unordered_set<const TensorImpl*> seen;
-  walk(*this, {.parameter = [&](std::string_view name, Tensor& tensor) {
-    if (!tensor.is_leaf())
+  for (const NamedState& state : named_state(*this)) {
+    if (state.buffer) continue;
+    if (!state.tensor.is_leaf())
       throw UserError(
           fmt::format("parameter {}: it is the result of an op and cannot be trained; make it with a "
                       "factory, or detach() it",
-                      name));
-    if (seen.insert(tensor.impl().get()).second) list.emplace_back(name, tensor);
-  }});
+                      state.names.front()));
+    list.emplace_back(state.names.front(), state.tensor);
+  }
   for (const auto& [name, tensor] : list) give_name(tensor, name);
   return list;
 }
@@ -80,6 +88,12 @@ std::int64_t Module::parameter_count() {
 void Module::train(bool mode) {
   training_ = mode;
   walk(*this, {.module = [mode](std::string_view, Module& module) { module.training_ = mode; }});
+}
+
+bool Module::trains(const char* layer) {
+  if (!training_ || met_ || is_dry_run()) return training_;
+  if (const TapeState* tape = recording_tape()) unmet_call_ = note_unmet_call(layer, tape->life, unmet_call_);
+  return training_;
 }
 
 void Module::to(Device device) {
@@ -128,7 +142,16 @@ void copy_parameters(Module& from, Module& to) {
     if (!wanted.contains(name)) problems += fmt::format("\n  {}: not in the module copied to", name);
   if (!problems.empty()) throw UserError("copy_parameters: the modules differ:" + problems);
   std::vector<Copy> copies;
-  for (const NamedState& target : targets) copies.push_back({values.at(target.names.front()), target.tensor});
+  for (const NamedState& target : targets) {
+    const Tensor& value = values.at(target.names.front());
+    for (const std::string& name : target.names)
+      if (const Tensor& other = values.at(name); !is_dry_run() && !same_value(value, other))
+        throw UserError(
+            fmt::format("copy_parameters: \"{}\" and \"{}\" are one tied weight in the module copied to, but "
+                        "have two values",
+                        target.names.front(), name));
+    copies.push_back({value, target.tensor});
+  }
   copy_values(std::move(copies));
 }
 

@@ -26,6 +26,10 @@
 
 namespace reprise::nn {
 
+class Module;
+// A walk has come to this module.
+void mark_met(Module& module);
+
 class Module {
  public:
   virtual ~Module() = default;
@@ -56,12 +60,22 @@ class Module {
   // are released. to(DType) converts floating ones; for bf16 and f16, buffers (they are statistics) and the parameters of
   // norms stay f32.
   // Make optimizers afterwards, so that their state has the same kind. UserError in a dry run.
+  // UserError from Tape::backward if the forward pass was recorded before the conversion.
   void to(Device device);
   void to(DType dtype);
 
+ protected:
+  // training(), for a call that does something else in training. If no walk has met this module yet, train() and eval() do
+  // not reach it, probably because a visit() does not name it. A call that a tape records then makes the optimizer's next
+  // step a UserError that names `layer`.
+  bool trains(const char* layer);
+
  private:
   friend class EvalMode;
+  friend void mark_met(Module& module);
   bool training_ = true;
+  bool met_ = false;              // by a walk
+  std::uint64_t unmet_call_ = 0;  // core/unlisted.h; 0: none
 };
 
 // A module that has nothing to visit, such as an activation.

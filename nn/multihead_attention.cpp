@@ -20,9 +20,8 @@ MultiheadAttention::MultiheadAttention(std::int64_t width, std::int64_t h, Multi
 Tensor MultiheadAttention::operator()(Tensor x, AttentionMask mask) {
   const std::int64_t batch = x.size(0), sequence = x.size(1), width = x.size(2);
   Tensor qkv = linear(std::move(x), in_proj_weight, in_proj_bias);
-  Tensor a = attention_qkv(
-      std::move(qkv).reshape({batch, sequence, 3, heads, width / heads}),
-      {.causal = mask.causal, .dropout = training() ? options.dropout : 0.0, .mask = std::move(mask.mask)});
+  Tensor a = attention_qkv(std::move(qkv).reshape({batch, sequence, 3, heads, width / heads}),
+                           {.causal = mask.causal, .dropout = dropout_now(), .mask = std::move(mask.mask)});
   return out_proj(std::move(a).reshape({batch, sequence, width}));
 }
 
@@ -36,9 +35,8 @@ Tensor MultiheadAttention::operator()(Tensor queries, Tensor memory, AttentionMa
         .reshape({batch, positions, heads, width / heads});
   };
   Tensor q = projected(std::move(queries), 0), k = projected(memory, 1), v = projected(std::move(memory), 2);
-  Tensor a = attention(
-      std::move(q), std::move(k), std::move(v),
-      {.causal = mask.causal, .dropout = training() ? options.dropout : 0.0, .mask = std::move(mask.mask)});
+  Tensor a = attention(std::move(q), std::move(k), std::move(v),
+                       {.causal = mask.causal, .dropout = dropout_now(), .mask = std::move(mask.mask)});
   return out_proj(std::move(a).reshape({batch, sequence, width}));
 }
 

@@ -29,6 +29,11 @@ struct MultiheadAttention : Module {
   // queries [batch, queries, width] to memory [batch, keys, width].
   Tensor operator()(Tensor queries, Tensor memory, AttentionMask mask = {});
   void visit(Visitor& visitor) override;
+
+ private:
+  double dropout_now() {
+    return options.dropout > 0.0 && trains("nn::MultiheadAttention") ? options.dropout : 0.0;
+  }
 };
 
 }  // namespace reprise::nn

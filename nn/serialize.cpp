@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <optional>
 #include <set>
 
 #include "reprise/autograd/op.h"
@@ -22,118 +24,212 @@ Tensor reorder_columns(Tensor weight, std::int64_t first, std::int64_t second) {
   return reshape(permute(reshape(std::move(weight), {shape[0], first, second}), {0, 2, 1}), shape);
 }
 
-std::int64_t flattened_places(std::string_view name, const Shape& shape, std::int64_t channels) {
-  if (shape.rank() != 2 || channels < 1 || shape[1] % channels != 0)
-    throw UserError(fmt::format("{}: of shape {} cannot read a flattened image of {} channels", name,
-                                to_string(shape), channels));
-  return shape[1] / channels;
-}
-
 Shape pytorch_shape(const NamedState& state) {
   const Shape& shape = state.tensor.shape();
   if (state.buffer || shape.rank() != 4) return shape;
   return {shape[0], shape[3], shape[1], shape[2]};
 }
 
-// `channels` is 0 where the weight does not read a flattened image.
-Tensor from_pytorch(Tensor value, const NamedState& state, std::int64_t channels) {
-  if (channels > 0)
-    return reorder_columns(std::move(value), channels,
-                           flattened_places(state.names.front(), state.tensor.shape(), channels));
+// `channels` has a value if the weight reads a flattened image.
+Tensor from_pytorch(Tensor value, const NamedState& state, std::optional<std::int64_t> channels) {
+  if (channels) return reorder_columns(std::move(value), *channels, state.tensor.size(1) / *channels);
   if (state.buffer || value.shape().rank() != 4) return value;
   return permute(std::move(value), {0, 2, 3, 1});
 }
 
-Tensor to_pytorch(Tensor value, const NamedState& state, std::int64_t channels) {
-  if (channels > 0) {
-    const std::int64_t places = flattened_places(state.names.front(), value.shape(), channels);
-    return reorder_columns(std::move(value), places, channels);
-  }
+Tensor to_pytorch(Tensor value, const NamedState& state, std::optional<std::int64_t> channels) {
+  if (channels) return reorder_columns(std::move(value), state.tensor.size(1) / *channels, *channels);
   if (state.buffer || value.shape().rank() != 4) return value;
   return permute(std::move(value), {0, 3, 1, 2});
 }
 
-std::int64_t flattened_channels(const std::map<std::string, std::int64_t>& flattened,
-                                const NamedState& state) {
+using Flattened = std::map<std::string, std::int64_t>;
+
+std::optional<std::int64_t> flattened_channels(const Flattened& flattened, const NamedState& state) {
   for (const std::string& name : state.names)
     if (const auto found = flattened.find(name); found != flattened.end()) return found->second;
-  return 0;
+  return std::nullopt;
 }
 
-void check_flattened(const std::map<std::string, std::int64_t>& flattened,
-                     const std::vector<NamedState>& states) {
+void check_flattened(const Flattened& flattened, const std::vector<NamedState>& states, bool pytorch,
+                     const char* option) {
   for (const auto& [name, channels] : flattened) {
-    bool known = false;
-    for (const NamedState& state : states)
-      for (const std::string& own : state.names) known = known || own == name;
-    if (!known) throw UserError(fmt::format("flattened names \"{}\", which the module does not have", name));
+    const auto owner =
+        std::find_if(states.begin(), states.end(), [&, &wanted = name](const NamedState& state) {
+          return std::find(state.names.begin(), state.names.end(), wanted) != state.names.end();
+        });
+    if (owner == states.end())
+      throw UserError(fmt::format("flattened names \"{}\", which the module does not have", name));
+    const Shape& shape = owner->tensor.shape();
+    if (owner->buffer || shape.rank() != 2 || channels < 1 || shape[1] % channels != 0)
+      throw UserError(
+          fmt::format("flattened: {} of shape {} cannot read a flattened image of {} channels: it must be a "
+                      "linear weight "
+                      "[out, in], and the channels, at least 1, divide in",
+                      name, to_string(shape), channels));
+    if (flattened_channels(flattened, *owner) != channels)
+      throw UserError(
+          fmt::format("flattened: \"{}\" is a tied weight with other channels under another name", name));
   }
+  if (!flattened.empty() && !pytorch)
+    throw UserError(fmt::format("flattened is for files in PyTorch's layout: give {} = true too", option));
+}
+
+// The file's entries for one parameter or buffer of the module. A tied weight may have several.
+struct Match {
+  const NamedState* state;
+  std::vector<const SafetensorsEntry*> entries;
+};
+
+bool is_convolution(const NamedState& state) { return !state.buffer && state.tensor.shape().rank() == 4; }
+
+// Matches a module's names with a file's, and lists all that does not fit.
+class Matching {
+ public:
+  Matching(const SafetensorsHeader& header, const LoadOptions& options)
+      : options_(options), ours_(is_ours(header)) {
+    for (const SafetensorsEntry& entry : header.entries) entries_[entry.name] = &entry;
+    for (const SafetensorsUnreadable& entry : header.unreadable) unreadable_[entry.name] = &entry;
+  }
+
+  static bool is_ours(const SafetensorsHeader& header) {
+    const auto layout = header.metadata.find(kLayoutKey);
+    return layout != header.metadata.end() && layout->second == kOurLayout;
+  }
+
+  void add(const NamedState& state) {
+    Match match{&state, {}};
+    for (const std::string& name : state.names) {
+      const std::string file_name = options_.rename ? options_.rename(name) : name;
+      if (!expected_.insert(file_name).second) continue;
+      if (const auto found = entries_.find(file_name); found != entries_.end())
+        match.entries.push_back(found->second);
+      if (const auto found = unreadable_.find(file_name); found != unreadable_.end()) {
+        problems_ += fmt::format("\n  {}: {}", file_name, found->second->reason);
+        return;
+      }
+    }
+    if (match.entries.empty()) {
+      result.missing.push_back(state.names.front());
+      return;
+    }
+    for (const SafetensorsEntry* entry : match.entries) check(*entry, state);
+    result.loaded.push_back(state.names.front());
+    matches.push_back(std::move(match));
+  }
+
+  // After the last add: UserError that lists the problems.
+  void finish(const std::string& path) {
+    for (const auto& [name, entry] : entries_) note_unexpected(name);
+    for (const auto& [name, entry] : unreadable_) note_unexpected(name);
+    const bool all = entries_.empty() && unreadable_.empty() && result.missing.empty();
+    if (options_.strict) {
+      for (const std::string& name : result.missing) problems_ += fmt::format("\n  missing: {}", name);
+      for (const std::string& name : result.unexpected) problems_ += fmt::format("\n  unexpected: {}", name);
+    }
+    if (!problems_.empty())
+      throw UserError(fmt::format("{}: does not fit the module{}:{}", path, hint(), problems_));
+    if (matches.empty() && !all)
+      throw UserError(fmt::format(
+          "{}: nothing was loaded: the module {}, and the file {}: name the file's tensors with .rename",
+          path, example("looks for", expected_.empty() ? "" : *expected_.begin()),
+          example("has", result.unexpected.empty() ? "" : result.unexpected.front())));
+  }
+
+  std::vector<Match> matches;
+  LoadResult result;
+
+ private:
+  static std::string example(const char* verb, const std::string& name) {
+    return name.empty() ? fmt::format("{} nothing", verb) : fmt::format("{} \"{}\"", verb, name);
+  }
+
+  void note_unexpected(const std::string& name) {
+    if (!expected_.contains(name) && !name.ends_with("num_batches_tracked"))
+      result.unexpected.push_back(name);
+  }
+
+  void check(const SafetensorsEntry& entry, const NamedState& state) {
+    const Tensor& tensor = state.tensor;
+    const Shape shape = options_.from_pytorch ? pytorch_shape(state) : tensor.shape();
+    if (entry.info.shape != shape) {
+      problems_ += fmt::format("\n  {}: the file has shape {}, the module {}", entry.name,
+                               to_string(entry.info.shape), to_string(shape));
+      needs_pytorch_ = needs_pytorch_ || (!options_.from_pytorch && entry.info.shape == pytorch_shape(state));
+    } else if (entry.info.dtype != tensor.dtype() &&
+               !(is_floating(entry.info.dtype) && is_floating(tensor.dtype()))) {
+      problems_ += fmt::format("\n  {}: the file has {}, the module {}", entry.name,
+                               to_string(entry.info.dtype), to_string(tensor.dtype()));
+    } else if (is_convolution(state) && !options_.from_pytorch && !ours_) {
+      problems_ += fmt::format(
+          "\n  {}: a convolution's weight, of a file whose metadata do not have \"{}\": \"{}\", as nn::save "
+          "writes it",
+          entry.name, kLayoutKey, kOurLayout);
+      needs_pytorch_ = true;
+    }
+  }
+
+  std::string hint() const {
+    if (needs_pytorch_) return " (a file of PyTorch's needs .from_pytorch = true)";
+    if (options_.strict && (!result.missing.empty() || !result.unexpected.empty()))
+      return " (.strict = false leaves out what is missing or unexpected)";
+    return "";
+  }
+
+  const LoadOptions& options_;
+  const bool ours_;
+  std::map<std::string, const SafetensorsEntry*> entries_;
+  std::map<std::string, const SafetensorsUnreadable*> unreadable_;
+  std::set<std::string> expected_;
+  std::string problems_;
+  bool needs_pytorch_ = false;
+};
+
+// In the dtype of the module's tensor. UserError if a tied weight has two values.
+Tensor read_value(const std::string& path, const Match& match) {
+  const DType dtype = match.state->tensor.dtype();
+  const Tensor value = read_safetensors(path, *match.entries.front()).to(dtype);
+  for (std::size_t i = 1; i < match.entries.size(); ++i) {
+    const Tensor other = read_safetensors(path, *match.entries[i]).to(dtype);
+    if (!same_bytes(value, other))
+      throw UserError(
+          fmt::format("{}: \"{}\" and \"{}\" are one tied weight in the module, but have two values", path,
+                      match.entries.front()->name, match.entries[i]->name));
+  }
+  return value;
 }
 
 }  // namespace
 
-void load(Module& module, const std::string& path, LoadOptions options) {
+LoadResult load(Module& module, const std::string& path, LoadOptions options) {
   if (is_dry_run()) throw UserError("nn::load: a dry run leaves no trace; load before it");
   const SafetensorsHeader header = read_safetensors_header(path);
-  const auto layout = header.metadata.find(kLayoutKey);
-  if (options.from_pytorch && layout != header.metadata.end() && layout->second == kOurLayout)
+  if (options.from_pytorch && Matching::is_ours(header))
     throw UserError(fmt::format(
         "{}: was written by nn::save in Reprise's own layout; load it without from_pytorch", path));
   const std::vector<NamedState> states = named_state(module);
-  check_flattened(options.flattened, states);
-
-  std::map<std::string, const SafetensorsEntry*> in_file;
-  for (const SafetensorsEntry& entry : header.entries) in_file[entry.name] = &entry;
-
-  std::string problems;
-  std::set<std::string> expected;
-  std::vector<std::pair<const SafetensorsEntry*, const NamedState*>> matches;
-  for (const NamedState& state : states) {
-    const SafetensorsEntry* match = nullptr;
-    for (const std::string& name : state.names) {
-      const std::string file_name = options.rename ? options.rename(name) : name;
-      expected.insert(file_name);
-      const auto found = in_file.find(file_name);
-      if (found != in_file.end() && !match) match = found->second;
-    }
-    if (!match) {
-      if (options.strict) problems += fmt::format("\n  missing: {}", state.names.front());
-      continue;
-    }
-    const Shape shape = options.from_pytorch ? pytorch_shape(state) : state.tensor.shape();
-    if (match->info.shape != shape)
-      problems += fmt::format("\n  {}: the file has shape {}, the module {}", match->name,
-                              to_string(match->info.shape), to_string(shape));
-    else if (match->info.dtype != state.tensor.dtype() &&
-             !(is_floating(match->info.dtype) && is_floating(state.tensor.dtype())))
-      problems += fmt::format("\n  {}: the file has {}, the module {}", match->name,
-                              to_string(match->info.dtype), to_string(state.tensor.dtype()));
-    matches.emplace_back(match, &state);
-  }
-  if (options.strict)
-    for (const auto& [name, entry] : in_file)
-      if (!expected.contains(name) && !name.ends_with("num_batches_tracked"))
-        problems += fmt::format("\n  unexpected: {}", name);
-  if (!problems.empty())
-    throw UserError(fmt::format(
-        "{}: does not fit the module{}:{}", path,
-        options.from_pytorch ? "" : " (a file of PyTorch's needs .from_pytorch = true)", problems));
+  check_flattened(options.flattened, states, options.from_pytorch, "from_pytorch");
+  Matching matching(header, options);
+  for (const NamedState& state : states) matching.add(state);
+  matching.finish(path);
 
   const NoGrad no_grad;
   std::vector<Copy> copies;
-  for (const auto& [entry, state] : matches) {
-    Tensor value = read_safetensors(path, *entry);
+  for (const Match& match : matching.matches) {
+    Tensor value = read_value(path, match);
     if (options.from_pytorch)
-      value = from_pytorch(std::move(value), *state, flattened_channels(options.flattened, *state));
-    copies.push_back({std::move(value), state->tensor});
+      value =
+          from_pytorch(std::move(value), *match.state, flattened_channels(options.flattened, *match.state));
+    copies.push_back({std::move(value), match.state->tensor});
   }
   copy_values(std::move(copies));
+  return std::move(matching.result);
 }
 
 void save(Module& module, const std::string& path, SaveOptions options) {
   if (is_dry_run()) throw UserError("nn::save: a dry run has no values to save");
   const std::vector<NamedState> states = named_state(module);
-  check_flattened(options.flattened, states);
+  check_flattened(options.flattened, states, options.to_pytorch, "to_pytorch");
   const NoGrad no_grad;
   std::vector<std::pair<std::string, Tensor>> tensors;
   for (const NamedState& state : states) {

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <cstring>
+
 #include "reprise/autograd/op.h"
 #include "reprise/core/dry_run.h"
 
@@ -27,6 +29,11 @@ void copy_values(std::vector<Copy> copies) {
     if (to.numel() > 0) services(to.device()).copy(to.impl()->data(), from.impl()->data(), to.bytes());
     ++to.impl()->storage->version;
   }
+}
+
+bool same_bytes(const Tensor& a, const Tensor& b) {
+  if (a.info() != b.info()) return false;
+  return a.bytes() == 0 || std::memcmp(a.impl()->data(), b.impl()->data(), a.bytes()) == 0;
 }
 
 void replace_contents(const Tensor& tensor, const Tensor& value) {

@@ -15,6 +15,9 @@ struct Copy {
 // has been written. Does nothing in a dry run.
 void copy_values(std::vector<Copy> copies);
 
+// Do two tensors on the CPU of one dtype have the same elements, bit for bit?
+bool same_bytes(const Tensor& a, const Tensor& b);
+
 // Puts the contents of `value` behind the handle `tensor` and all that share it. Its gradient is released.
 void replace_contents(const Tensor& tensor, const Tensor& value);
 

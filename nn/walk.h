@@ -25,6 +25,7 @@ struct NamedState {
   Tensor tensor;
   bool buffer = false;
 };
+// UserError if two parameters or buffers have one name: visit() gives two children the same name.
 std::vector<NamedState> named_state(Module& root);
 
 }  // namespace reprise::nn

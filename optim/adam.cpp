@@ -6,19 +6,20 @@
 
 #include "reprise/core/dry_run.h"
 #include "reprise/optim/kernel_calls.h"
+#include "reprise/optim/rates.h"
 
 namespace reprise::optim {
 
 AdamFamily::AdamFamily(const char* name, std::vector<ParamGroup> groups, AdamOptions options,
                        WeightDecay weight_decay)
-    : Optimizer(name, std::move(groups), options.lr, options.weight_decay, {"m", "v"}),
+    : Optimizer(name, std::move(groups), options.lr, options.weight_decay,
+                {{.name = "m"}, {.name = "v", .never_negative = true}}),
       options_(options),
       weight_decay_kind_(weight_decay) {
   for (double beta : options.betas)
     if (!(beta >= 0.0 && beta < 1.0))
       throw UserError(fmt::format("{}: beta = {} is not in [0, 1)", name, beta));
-  if (!(options.eps >= 0.0))
-    throw UserError(fmt::format("{}: eps = {} must not be negative", name, options.eps));
+  check_rate(name, "eps", options.eps);
   for (const Entry& entry : entries())
     adam_slot.find(kind_of(entry.parameter).first, kind_of(entry.parameter).second);
 }

@@ -22,6 +22,7 @@ struct LossScalerOptions {
   double growth_factor = 2;             // above 1
   double backoff_factor = 0.5;          // in (0, 1)
   std::int64_t growth_interval = 2000;  // steps in a row without an infinity or NaN, at least 1
+  double min_scale = 0x1p-20;           // above 0: update() throws instead of going below
 };
 
 class LossScaler {
@@ -32,31 +33,48 @@ class LossScaler {
   // loss times the scale, on the tape.
   Tensor scale(Tensor loss) const;
 
-  // Divides the gradients of the optimizer's parameters by the scale, once until update(): a second time is a UserError.
+  // Divides the gradients of the optimizer's parameters by the scale, once until update(). UserError for a second time,
+  // and for a parameter whose gradient another optimizer's unscale() has divided.
   void unscale(Optimizer& optimizer);
 
-  // Unscales where that is not done, and steps unless a gradient is an infinity or NaN. Has it stepped?
+  // Unscales where that is not done, and steps unless a gradient is an infinity or NaN. Has it stepped? UserError for a
+  // second time before update(). UserError too if a backward or set_grad() brought gradients after unscale(): the step
+  // would use them times the scale.
   bool step(Optimizer& optimizer);
 
-  // After the steps of all optimizers: adapts the scale.
+  // After the steps of all optimizers: adapts the scale. UserError without a step() or unscale() before it. UserError too
+  // if the scale would fall below min_scale. Then no scale helps, because the loss or the weights are infinite or NaN. The
+  // scale stays as it is, and training may go on.
   void update();
 
   double current() const { return scale_; }
 
-  // What a resumed run needs: "scale" (f64) and "growth" (i64, steps since the scale changed). UserError for another.
+  // The state that a resumed run needs: "scale" (f64) and "growth" (i64, steps since the scale changed). UserError for another
+  // state, for a scale that is infinite, NaN or below min_scale, and for a negative growth; then nothing has changed.
   NamedTensors state() const;
   void load_state(const NamedTensors& state);
 
  private:
-  struct Unscaled {
-    const Optimizer* optimizer;
-    bool finite;
+  // A parameter's gradient as unscale() left it.
+  struct Seen {
+    Tensor parameter;
+    bool has_gradient = false;
+    std::uint64_t walk = 0;     // of backward
+    std::uint32_t version = 0;  // of the gradient's storage: clipping makes it newer
   };
-  const Unscaled* find(const Optimizer& optimizer) const;
+  struct Unscaled {
+    std::vector<Seen>
+        seen;  // not empty; the first parameter says whose it is, also when the optimizer has moved
+    bool finite = true;
+    bool stepped = false;
+  };
+  Unscaled* find(const std::vector<Tensor>& parameters);
+  static void check_fresh(const Unscaled& entry);
 
   LossScalerOptions options_;
   double scale_;
   std::int64_t growth_ = 0;
+  std::int64_t left_out_ = 0;       // updates in a row with an infinity or NaN
   std::vector<Unscaled> unscaled_;  // since the last update
 };
 

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <cmath>
+#include <limits>
 #include <map>
 #include <unordered_set>
 
@@ -9,9 +11,11 @@
 #include "reprise/core/dry_run.h"
 #include "reprise/core/error.h"
 #include "reprise/core/memory.h"
+#include "reprise/core/policy_watch.h"
 #include "reprise/core/unlisted.h"
 #include "reprise/ops/compare.h"
 #include "reprise/ops/where.h"
+#include "reprise/optim/rates.h"
 
 namespace reprise::optim {
 namespace {
@@ -43,17 +47,113 @@ void check_has_values(const char* optimizer, const Tensor& parameter, const Tens
   for (const Tensor& kept : memory) refuse_ended_dry_run(optimizer, "the optimizer's memory", kept);
 }
 
+// Mistakes in the model that show when it trains: these walks of backward gave the gradients.
+void check_model(const char* name, const std::vector<std::uint64_t>& walks) {
+  if (const Tensor unlisted = find_unlisted(walks); unlisted.defined())
+    throw UserError(
+        fmt::format("{}: a parameter {} got a gradient in the same backward, but no module names it: add it "
+                    "to the visit() of the module that holds it, or give it to an optimizer",
+                    name, describe(unlisted)));
+  if (const std::optional<std::string> block = take_unused_policy(walks))
+    throw UserError(
+        fmt::format("{}: enable_checkpointing gave the block \"{}\" a policy, but the block ran without it: "
+                    "its operator() must call checkpoint::run(policy, ...)",
+                    name, *block));
+  if (const char* layer = take_unmet_call(walks))
+    throw UserError(fmt::format(
+        "{}: an {} ran in training mode, but no module names it, so train() and eval() do not reach it: add "
+        "it to the visit() of the module that holds it, or call its own train()",
+        name, layer));
+}
+
+// A module still holds its parameters.
+void check_held(const char* name, const Tensor& parameter) {
+  if (parameter.impl().unique())
+    throw UserError(fmt::format(
+        "{}: {} has no gradient, and nobody but the optimizer holds it: a weight was replaced after "
+        "the optimizer was made, or its module is gone; make the optimizer anew",
+        name, describe(parameter)));
+}
+
 void copy_bytes_of(const Tensor& from, const Tensor& to) {
   refuse_ended_dry_run("optimizer", "the state", from);
   refuse_ended_dry_run("optimizer", "the state", to);
   if (to.bytes() > 0) services(to.device()).copy(to.impl()->data(), from.impl()->data(), to.bytes());
 }
 
+std::string steps_name(const std::string& parameter) { return "steps." + parameter; }
+
+// The first value that no step can have left in an optimizer's memory.
+template <class T>
+std::optional<double> find_impossible(const Tensor& on_cpu, bool never_negative) {
+  for (const T value : on_cpu.read<T>())
+    if (!std::isfinite(value) || (never_negative && value < T{0})) return static_cast<double>(value);
+  return std::nullopt;
+}
+
+// A state that is being loaded: what is taken from it by name, and all that is wrong with it.
+class GivenState {
+ public:
+  explicit GivenState(const NamedTensors& state) {
+    for (const auto& [name, tensor] : state)
+      if (!given_.emplace(name, tensor).second) problems_ += fmt::format("\n  given twice: {}", name);
+  }
+
+  // On the device of `expected`; undefined if there is a problem.
+  Tensor take(const std::string& name, const ValueInfo& expected, bool never_negative) {
+    Tensor tensor = take_any(name, expected);
+    if (!tensor.defined()) return tensor;
+    const Tensor on_cpu = tensor.to(Device::cpu());
+    const std::optional<double> bad = expected.dtype == DType::f64
+                                          ? find_impossible<double>(on_cpu, never_negative)
+                                          : find_impossible<float>(on_cpu, never_negative);
+    if (bad) problems_ += fmt::format("\n  {}: holds {}, which no step leaves", name, *bad);
+    return tensor.device() == expected.device ? tensor : tensor.to(expected.device);
+  }
+
+  std::int64_t take_count(const std::string& name) {
+    const Tensor tensor = take_any(name, {{1}, DType::i64, Device::cpu()});
+    if (!tensor.defined()) return 0;
+    const std::int64_t count = tensor.to(Device::cpu()).read<std::int64_t>()[0];
+    if (count < 0 || count == std::numeric_limits<std::int64_t>::max())
+      problems_ += fmt::format("\n  {}: {} is no count of steps", name, count);
+    return count;
+  }
+
+  // One line for each, with what nobody took; empty if all is well.
+  std::string problems() const {
+    std::string all = problems_;
+    for (const auto& [name, tensor] : given_) all += fmt::format("\n  unexpected: {}", name);
+    return all;
+  }
+
+ private:
+  Tensor take_any(const std::string& name, const ValueInfo& expected) {
+    auto node = given_.extract(name);
+    if (node.empty()) {
+      problems_ += fmt::format("\n  missing: {}", name);
+      return {};
+    }
+    const Tensor& tensor = node.mapped();
+    if (!tensor.defined()) {
+      problems_ += fmt::format("\n  {}: undefined", name);
+      return {};
+    }
+    const ValueInfo& info = tensor.info();
+    if (info.shape == expected.shape && info.dtype == expected.dtype) return tensor;
+    problems_ += fmt::format("\n  {}: given {}, expected {}", name, to_string(info), to_string(expected));
+    return {};
+  }
+
+  std::map<std::string, Tensor> given_;
+  std::string problems_;
+};
+
 }  // namespace
 
 Optimizer::Optimizer(const char* name, std::vector<ParamGroup> groups, double lr, double weight_decay,
-                     std::vector<std::string> memory_names)
-    : name_(name), memory_names_(std::move(memory_names)), lr_(lr), weight_decay_(weight_decay) {
+                     std::vector<Memory> memories)
+    : name_(name), memories_(std::move(memories)), lr_(lr), weight_decay_(weight_decay) {
   const memory::TagScope tag(memory::Tag::optimizer);
   std::unordered_set<const TensorImpl*> seen;
   for (std::size_t i = 0; i < groups.size(); ++i) {
@@ -65,7 +165,7 @@ Optimizer::Optimizer(const char* name, std::vector<ParamGroup> groups, double lr
       mark_listed(parameter);
       Entry entry{.parameter = std::move(parameter), .group = i, .master = {}, .memory = {}};
       const ValueInfo& info = entry.parameter.info();
-      for (std::size_t m = 0; m < memory_names_.size(); ++m)
+      for (std::size_t m = 0; m < memories_.size(); ++m)
         entry.memory.push_back(
             Tensor::zeros(info.shape, {.device = info.device, .dtype = gradient_dtype(info.dtype)}));
       if (is_half(info.dtype)) {
@@ -77,17 +177,41 @@ Optimizer::Optimizer(const char* name, std::vector<ParamGroup> groups, double lr
     }
   }
   if (entries_.empty()) throw UserError(fmt::format("{}: there are no parameters to train", name));
-  for (const Entry& entry : entries_)
-    if (!(lr_of(entry) >= 0.0) || !(weight_decay_of(entry) >= 0.0))
-      throw UserError(fmt::format("{}: lr = {} and weight_decay = {} must not be negative", name,
-                                  lr_of(entry), weight_decay_of(entry)));
+  check_groups();
+  name_entries();
+}
+
+void Optimizer::check_groups() const {
+  check_rate(name_, "lr", lr_);
+  check_rate(name_, "weight_decay", weight_decay_);
+  for (const Group& group : groups_) {
+    check_rate(name_, "lr", group.lr.value_or(lr_));
+    check_rate(name_, "weight_decay", group.weight_decay.value_or(weight_decay_));
+  }
+}
+
+void Optimizer::name_entries() {
+  std::unordered_set<std::string> taken;
+  for (std::size_t i = 0; i < entries_.size(); ++i) {
+    const std::string own(entries_[i].parameter.name());
+    const std::string base = own.empty() ? std::to_string(i) : own;
+    std::string name = base;
+    for (int number = 2; !taken.insert(name).second; ++number) name = fmt::format("{}#{}", base, number);
+    entries_[i].name = std::move(name);
+  }
 }
 
 void Optimizer::zero_grad() {
   for (const Entry& entry : entries_) set_gradient(*entry.parameter.impl(), {});
 }
 
+void Optimizer::set_lr(double lr) {
+  check_rate(name_, "lr", lr);
+  lr_ = lr;
+}
+
 void Optimizer::set_lr(std::size_t group, double lr) {
+  check_rate(name_, "lr", lr);
   if (group >= groups_.size())
     throw UserError(fmt::format("{}: set_lr of group {}, there are {}", name_, group, groups_.size()));
   groups_[group].lr = lr;
@@ -104,7 +228,10 @@ std::vector<Optimizer::Update> Optimizer::updates() {
   list.reserve(entries_.size());
   for (Entry& entry : entries_) {
     Tensor gradient = entry.parameter.grad();
-    if (!gradient.defined()) continue;
+    if (!gradient.defined()) {
+      check_held(name_, entry.parameter);
+      continue;
+    }
     check_has_values(name_, entry.parameter, entry.master, entry.memory);
     ValueInfo exact = entry.parameter.info();
     exact.dtype = gradient_dtype(exact.dtype);
@@ -123,12 +250,7 @@ std::vector<Optimizer::Update> Optimizer::updates() {
     if (walks.empty() || walks.back() != walk) walks.push_back(walk);
     list.push_back({&entry, std::move(gradient)});
   }
-  if (const Tensor unlisted = find_unlisted(walks); unlisted.defined())
-    throw UserError(
-        fmt::format("{}: a parameter {} got a gradient in the same backward, but no module names it: add it "
-                    "to the visit() of the "
-                    "module that holds it, or give it to an optimizer",
-                    name_, describe(unlisted)));
+  check_model(name_, walks);
   return list;
 }
 
@@ -155,55 +277,45 @@ void Optimizer::follow_parameter(Entry& entry) {
   entry.rounded = parameter.impl()->storage->version;
 }
 
-NamedTensors Optimizer::kept() const {
-  NamedTensors list;
-  for (std::size_t i = 0; i < entries_.size(); ++i) {
-    for (std::size_t m = 0; m < memory_names_.size(); ++m)
-      list.emplace_back(fmt::format("{}.{}", memory_names_[m], i), entries_[i].memory[m]);
-    if (entries_[i].master.defined()) list.emplace_back(fmt::format("master.{}", i), entries_[i].master);
-  }
+std::vector<Optimizer::Kept> Optimizer::kept(const Entry& entry) const {
+  std::vector<Kept> list;
+  for (std::size_t m = 0; m < memories_.size(); ++m)
+    list.push_back(
+        {fmt::format("{}.{}", memories_[m].name, entry.name), entry.memory[m], memories_[m].never_negative});
+  if (entry.master.defined()) list.push_back({fmt::format("master.{}", entry.name), entry.master});
   return list;
 }
 
 NamedTensors Optimizer::state() const {
   const memory::TagScope tag(memory::Tag::optimizer);
   NamedTensors state;
-  std::vector<std::int64_t> steps;
-  for (const Entry& entry : entries_) steps.push_back(entry.steps);
-  state.emplace_back("steps",
-                     Tensor::from(steps, {static_cast<std::int64_t>(steps.size())}, {.dtype = DType::i64}));
-  for (const auto& [name, tensor] : kept()) {
-    Tensor copy = Tensor::empty(tensor.shape(), {.device = tensor.device(), .dtype = tensor.dtype()});
-    if (!is_dry_run()) copy_bytes_of(tensor, copy);
-    state.emplace_back(name, std::move(copy));
+  for (const Entry& entry : entries_) {
+    state.emplace_back(steps_name(entry.name),
+                       Tensor::from(std::vector<std::int64_t>{entry.steps}, {1}, {.dtype = DType::i64}));
+    for (const Kept& part : kept(entry)) {
+      const ValueInfo& info = part.tensor.info();
+      Tensor copy = Tensor::empty(info.shape, {.device = info.device, .dtype = info.dtype});
+      if (!is_dry_run()) copy_bytes_of(part.tensor, copy);
+      state.emplace_back(part.name, std::move(copy));
+    }
   }
   return state;
 }
 
 void Optimizer::load_state(const NamedTensors& state) {
   if (is_dry_run()) throw UserError(fmt::format("{}: load_state in a dry run, which leaves no trace", name_));
-  std::map<std::string, Tensor> given(state.begin(), state.end());
-  std::string problems;
-  auto take = [&](const std::string& name, const ValueInfo& expected) {
-    auto node = given.extract(name);
-    if (node.empty()) {
-      problems += fmt::format("\n  missing: {}", name);
-      return Tensor();
-    }
-    const ValueInfo& info = node.mapped().info();
-    if (info.shape != expected.shape || info.dtype != expected.dtype)
-      problems += fmt::format("\n  {}: given {}, expected {}", name, to_string(info), to_string(expected));
-    return node.mapped();
-  };
-  const Tensor steps =
-      take("steps", {{static_cast<std::int64_t>(entries_.size())}, DType::i64, Device::cpu()});
+  const NoGrad no_grad;
+  GivenState given(state);
+  std::vector<std::int64_t> counts;
   std::vector<std::pair<Tensor, Tensor>> copies;
-  for (const auto& [name, tensor] : kept()) copies.emplace_back(take(name, tensor.info()), tensor);
-  for (const auto& [name, tensor] : given) problems += fmt::format("\n  unexpected: {}", name);
-  if (!problems.empty())
+  for (const Entry& entry : entries_) {
+    counts.push_back(given.take_count(steps_name(entry.name)));
+    for (const Kept& part : kept(entry))
+      copies.emplace_back(given.take(part.name, part.tensor.info(), part.never_negative), part.tensor);
+  }
+  if (const std::string problems = given.problems(); !problems.empty())
     throw UserError(fmt::format("{}: the state does not fit these parameters:{}", name_, problems));
-
-  const auto counts = steps.read<std::int64_t>();
+  for (const auto& [from, to] : copies) refuse_ended_dry_run(name_, "the optimizer's memory", to);
   for (std::size_t i = 0; i < entries_.size(); ++i) entries_[i].steps = counts[i];
   for (const auto& [from, to] : copies) copy_bytes_of(from, to);
 }

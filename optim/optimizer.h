@@ -11,6 +11,8 @@
 //
 // A parameter of a module that got its gradient in the same backward as this optimizer's, and that neither a walk over
 // modules (Module::parameters() and the like) nor an optimizer has ever met, is a UserError at step(): a visit() lacks it.
+// A parameter without a gradient that nobody but the optimizer holds is a UserError at step() too. A module's weight was
+// probably replaced after the optimizer was made.
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -38,28 +40,40 @@ class Optimizer {
   // Releases the gradients, as PyTorch's set_to_none.
   void zero_grad();
 
-  // The learning rate of every group without one of its own; of one group.
-  void set_lr(double lr) { lr_ = lr; }
+  // The learning rate of every group without one of its own; of one group. UserError for a rate that is negative,
+  // infinite or NaN, and for a group that does not exist.
+  void set_lr(double lr);
   void set_lr(std::size_t group, double lr);
   double lr() const { return lr_; }
 
   std::vector<Tensor> parameters() const;
 
-  // What a resumed run needs beside the options: how often each parameter was stepped ("steps", i64), the optimizer's
-  // memory of it ("momentum.0", ...) and the masters of those that have one ("master.0", ...), numbered in the order of
-  // the groups. Copies: safe to keep.
+  // The state that a resumed run needs beside the options. For each parameter: "steps.NAME" (i64[1], how often it was
+  // stepped), the optimizer's memory of it ("momentum.NAME", "m.NAME", "v.NAME") and its master, if it has one
+  // ("master.NAME").
+  // NAME is the parameter's name when the optimizer was made: Module::parameters() gives names. A parameter without a
+  // name goes by its number in the order of the groups. The second parameter of one name gets "#2" after it, and so on.
+  // Copies: safe to keep.
   NamedTensors state() const;
-  // Copies the values in. UserError that lists names, shapes and dtypes that differ; then nothing has changed.
+  // Copies the values in, matched by name, in any order. UserError that lists names, shapes and dtypes that differ, names
+  // given twice, negative counts of steps, and memory that no step can have left (an infinity, NaN, or a negative v).
+  // Then nothing has changed.
   void load_state(const NamedTensors& state);
 
  protected:
+  // One kind of memory that the optimizer has of each parameter.
+  struct Memory {
+    std::string name;
+    bool never_negative = false;
+  };
   // One parameter and what the optimizer remembers of it.
   struct Entry {
     Tensor parameter;
+    std::string name = {};  // in the state
     std::size_t group = 0;
     Tensor master;               // of a parameter of 16 bits; else undefined
     std::uint32_t rounded = 0;   // the version of the parameter's storage that is the master, rounded
-    std::vector<Tensor> memory;  // shaped like the parameter, of gradient_dtype, one per memory name
+    std::vector<Tensor> memory;  // shaped like the parameter, of gradient_dtype, one per Memory
     std::int64_t steps = 0;
     const Tensor& exact() const { return master.defined() ? master : parameter; }
   };
@@ -69,11 +83,11 @@ class Optimizer {
     Tensor gradient;
   };
 
-  // Allocates, for each parameter, its master and one tensor of zeros per memory name, under the tag optimizer. UserErrors:
-  // no parameters, an undefined one, one that is no leaf or requires no gradient, one that is named twice, a setting
-  // that is negative.
+  // Allocates, for each parameter, its master and one tensor of zeros per Memory, under the tag optimizer. UserErrors:
+  // no parameters, an undefined one, one that is no leaf or requires no gradient, one that is named twice. UserError too
+  // for a setting that is negative, infinite or NaN.
   Optimizer(const char* name, std::vector<ParamGroup> groups, double lr, double weight_decay,
-            std::vector<std::string> memory_names);
+            std::vector<Memory> memories);
 
   // What step() works on, after every check that can fail.
   std::vector<Update> updates();
@@ -89,14 +103,21 @@ class Optimizer {
   struct Group {
     std::optional<double> lr, weight_decay;
   };
-  // What there is to save and load, with its names.
-  NamedTensors kept() const;
+  // A tensor to save and load.
+  struct Kept {
+    std::string name;
+    Tensor tensor;
+    bool never_negative = false;
+  };
+  std::vector<Kept> kept(const Entry& entry) const;
+  void name_entries();
+  void check_groups() const;
   static void follow_parameter(Entry& entry);
 
   const char* name_;
   std::vector<Entry> entries_;
   std::vector<Group> groups_;
-  std::vector<std::string> memory_names_;
+  std::vector<Memory> memories_;
   double lr_;
   double weight_decay_;
 };

@@ -10,7 +10,7 @@ namespace reprise::optim {
 //
 //   optim::AdamW optimizer({{.parameters = weights}, {.parameters = norms, .weight_decay = 0.0}}, {.lr = 3e-4});
 struct ParamGroup {
-  std::vector<Tensor> parameters;
+  std::vector<Tensor> parameters = {};
   std::optional<double> lr = {};
   std::optional<double> weight_decay = {};
 };

@@ -4,7 +4,8 @@
 //
 //   optimizer.set_lr(optim::warm_up(step, 100) * optim::cosine_annealing(3e-4, step, {.t_max = 1000}));
 //
-// Names and formulas are PyTorch's StepLR and CosineAnnealingLR.
+// Names and formulas are PyTorch's StepLR and CosineAnnealingLR. UserError for a rate or gamma that is negative, infinite or
+// NaN, and for a negative step.
 #include <cstdint>
 
 namespace reprise::optim {

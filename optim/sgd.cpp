@@ -1,19 +1,17 @@
 #include "reprise/optim/sgd.h"
 
-#include <fmt/format.h>
-
 #include "reprise/core/dry_run.h"
 #include "reprise/ops/sgd_update.h"
 #include "reprise/optim/kernel_calls.h"
+#include "reprise/optim/rates.h"
 
 namespace reprise::optim {
 
 SGD::SGD(std::vector<ParamGroup> groups, SGDOptions options)
     : Optimizer("SGD", std::move(groups), options.lr, options.weight_decay,
-                options.momentum != 0.0 ? std::vector<std::string>{"momentum"} : std::vector<std::string>{}),
+                options.momentum != 0.0 ? std::vector<Memory>{{.name = "momentum"}} : std::vector<Memory>{}),
       options_(options) {
-  if (!(options.momentum >= 0.0))
-    throw UserError(fmt::format("SGD: momentum = {} must not be negative", options.momentum));
+  check_rate("SGD", "momentum", options.momentum);
   if (options.nesterov && options.momentum == 0.0) throw UserError("SGD: nesterov needs a momentum above 0");
   for (const Entry& entry : entries())
     sgd_slot.find(kind_of(entry.parameter).first, kind_of(entry.parameter).second);

@@ -78,8 +78,9 @@ GptBlock::GptBlock(std::int64_t width, std::int64_t h, double dropout)
 
 Tensor GptBlock::operator()(Tensor x) {
   const std::int64_t batch = x.size(0), tokens = x.size(1), width = x.size(2);
-  Tensor a = attention_qkv(qkv(norm1(x)).reshape({batch, tokens, 3, heads, width / heads}),
-                           {.causal = true, .dropout = training() ? drop.p : 0.0});
+  Tensor a =
+      attention_qkv(qkv(norm1(x)).reshape({batch, tokens, 3, heads, width / heads}),
+                    {.causal = true, .dropout = drop.p > 0.0 && trains("nn::GptBlock") ? drop.p : 0.0});
   Tensor y = std::move(x) + drop(proj(std::move(a).reshape({batch, tokens, width})));
   return y + drop(down(gelu(up(norm2(y)), {.approximate = Approximate::tanh})));
 }
