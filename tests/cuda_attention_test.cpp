@@ -50,9 +50,11 @@ std::vector<Tensor> make_inputs(const Case& c) {
 
 // The tensor behind one element of another's storage.
 Tensor shift(const Tensor& x) {
-  const Tensor parts[] = {Tensor::zeros({1}, {.device = x.device(), .dtype = x.dtype()}),
-                          x.reshape({x.numel()})};
-  return cat(parts, 0).slice(1, x.numel() + 1).reshape(x.shape()).detach();
+  Tensor before = Tensor::zeros({1}, {.device = x.device(), .dtype = x.dtype()});
+  return cat(0, std::move(before), x.reshape({x.numel()}))
+      .slice(1, x.numel() + 1)
+      .reshape(x.shape())
+      .detach();
 }
 
 Result run(const Case& c, Device device, DType dtype) {
