@@ -76,6 +76,7 @@ std::string with_ties(const OpCase& op_case) {
   tape.backward(y, {.seed = Tensor::ones(y.shape(), {.dtype = y.dtype()})});
   const Values gradient = inputs[0].grad().to_vector();
   const std::set<double> shares(gradient.begin(), gradient.end());
+  if (shares.size() == 1 && *shares.begin() == 0) return "none";
   if (shares.size() == 1) return *shares.begin() == 1 ? "all, whole" : "shared evenly";
   return gradient[0] != 0 ? "the first" : "not the first";
 }

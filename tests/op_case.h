@@ -51,8 +51,6 @@ struct OpCase {
   std::function<Values(const std::vector<Values>&)> reference = {};  // of the inputs' values; empty: none
   std::vector<ExpectedSaves> saves = {};
   bool double_backward = true;
-  bool spreads =
-      false;  // the fast kernels carry NaN and infinity further than the plain ones: a reason stands beside it
   bool large = false;  // enough elements for several threads; too many for every element's difference
   // Relative rms errors, forward and gradients, against the plain kernels in f64: of the fast f32 kernels, of bf16's.
   double fast_tolerance = 1e-6;
