@@ -107,13 +107,22 @@ bool every_place_meets_image(std::int64_t kernel, std::int64_t stride, std::int6
   return true;
 }
 
+// Does a place of the kernel meet the image nowhere? Its gradient is 0.
+bool has_place_outside_image(const Convolution& c) {
+  const Conv2dFunctionOptions& o = c.options;
+  return !every_place_meets_image(c.kernel_h, o.stride.h, o.padding.h, c.h, c.p) ||
+         !every_place_meets_image(c.kernel_w, o.stride.w, o.padding.w, c.w, c.q);
+}
+
 // The AMX kernel of oneDNN 2 for the gradient of a weight is wrong for dilated kernels. It also leaves a place of the
 // kernel unwritten if that place meets the image nowhere.
 bool wrong_with_amx(const Convolution& c) {
-  const Conv2dFunctionOptions& o = c.options;
-  return DNNL_VERSION_MAJOR < 3 &&
-         (o.dilation != Pair(1) || !every_place_meets_image(c.kernel_h, o.stride.h, o.padding.h, c.h, c.p) ||
-          !every_place_meets_image(c.kernel_w, o.stride.w, o.padding.w, c.w, c.q));
+  return DNNL_VERSION_MAJOR < 3 && (c.options.dilation != Pair(1) || has_place_outside_image(c));
+}
+
+// oneDNN's depthwise kernels for the gradient of a weight leave such a place unwritten, too.
+bool leaves_places_unwritten(const Convolution& c) {
+  return c.pass == ConvolutionPass::backward_weight && c.options.groups > 1 && has_place_outside_image(c);
 }
 
 // The first implementation without AMX; none leaves the description empty.
@@ -123,7 +132,7 @@ void leave_amx(dnnl::convolution_backward_weights::primitive_desc& description) 
 }
 
 std::shared_ptr<const DnnlOperation> make(const Convolution& c) {
-  if (writes_past_scratchpad(c)) return nullptr;
+  if (writes_past_scratchpad(c) || leaves_places_unwritten(c)) return nullptr;
   const DnnlThreads threads;
   const bool blocks = prefers_blocks(c);
   const Problem p = problem(c, blocks);

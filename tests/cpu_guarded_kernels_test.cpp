@@ -246,7 +246,8 @@ TEST_CASE("the gradient of a convolution's weight is right for dilated kernels a
            {{3, 13, 15, 33}, {40, 5, 5, 33}, {3, 9, 11, 40}, {.padding = 2, .dilation = 2}},
            {{3, 8, 1, 1}, {6, 3, 3, 1}, {3, 4, 1, 6}, {.stride = 2, .padding = 1}},
            {{3, 8, 2, 7}, {40, 2, 2, 7}, {3, 3, 1, 40}, {.stride = 3, .padding = 1}},
-           {{2, 9, 1, 160}, {8, 3, 3, 40}, {2, 3, 1, 8}, {.stride = 3, .padding = {0, 1}, .groups = 4}}})
+           {{2, 9, 1, 160}, {8, 3, 3, 40}, {2, 3, 1, 8}, {.stride = 3, .padding = {0, 1}, .groups = 4}},
+           {{1, 13, 1, 35}, {35, 4, 4, 1}, {1, 5, 1, 35}, {.stride = 2, .padding = {0, 2}, .groups = 35}}})
     check_convolution(c, dtype, false, random);
 }
 
