@@ -42,7 +42,8 @@ def read_case(stream):
         size = count * torch.empty(0, dtype=DTYPES[dtype]).element_size()
         data = bytearray(stream.read(size))
         if len(data) < size:
-            return None  # the program died: its exit code says so
+            print("the program died inside a case: the counts below lack the rest", flush=True)
+            return None
         flat = torch.frombuffer(data, dtype=DTYPES[dtype]) if count else torch.empty(0, dtype=DTYPES[dtype])
         tensors[name] = flat.reshape(shape)
     return header, tensors
@@ -284,7 +285,7 @@ def main():
             judge.judge(case, how + (f" --op {arguments.op}" if arguments.op else ""))
     judge.report(arguments.widths)
     if program.returncode:
-        print("the program itself found differences (above)")
+        print(f"the program itself found differences, or died: it exits with {program.returncode}")
     return 1 if judge.wrong or program.returncode else 0
 
 

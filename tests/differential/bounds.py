@@ -375,6 +375,8 @@ class Bound:
             width = max(1, case.inputs[-1].numel())
             added = max(width, case.inputs[0].numel() / width)
             k += added / 4 if case.dtype == "f64" else 4 * math.sqrt(added)
+        if case.dtype == "f64" and scale in (cross_entropy, squares, binary_cross_entropy):
+            k += math.sqrt(case.inputs[0].numel())  # f64 has no wider dtype to add in
         if self.sums:
             k = max(k, sum_factor(case, kind, index))
         size = scale(case, kind, index).detach()
@@ -416,7 +418,7 @@ BOUNDS = {
     "cast": Bound((2.0**-29, own)),
     "causal_softmax": Bound((8, softmax), (12, softmax), (16, softmax), rounded=2),
     "clamp": Bound((1, own), EXACT),
-    "column_sum": SUM,
+    "column_sum": PRODUCT,
     "conv2d": CONVOLUTION,
     "conv2d_backward_input": CONVOLUTION,
     "conv2d_backward_weight": WEIGHT_GRADIENT,
