@@ -73,7 +73,8 @@ struct Op {
   };
   // One gradient per input, undefined if none is needed or if it is zero. Without an override the op has no gradient
   // (UserError).
-  // Of the input's dtype; of one of 16 bits f32 too, which the engine rounds where it meets another op, and keeps for a leaf.
+  // A gradient has its input's dtype. For a 16-bit input the gradient may be f32: the engine keeps f32 for leaves and
+  // rounds it before the next op.
   // `gradients` has one entry per output, undefined where none arrived.
   virtual std::vector<Tensor> backward(const Context&, std::span<const Tensor> gradients) const;
   virtual double flops(std::span<const ValueInfo>) const { return 0; }

@@ -28,7 +28,7 @@ struct PlanOptions {
 };
 
 // UserError when the plan needs more than the budget: says how much. A step with several backwards has a forward pass
-// before each. sqrt_planner, and so the default, cuts all of them; the other planners cut the first one only. Regions in
+// before each. sqrt_planner, and so the default, cuts all of them. The other planners cut the first one only. Regions in
 // code and OnlineEviction serve such steps too.
 Plan plan(const Trace& trace, PlanOptions options = {});
 Plan plan(const Step& step, PlanOptions options = {});

@@ -13,8 +13,8 @@ class OutputFile {
  public:
   // Makes the temporary file, named .reprise-PROCESS-N.partial, in the target's folder. A symbolic link is followed,
   // and the file that it names is replaced. An existing target keeps its permissions. A pipe or a device cannot be
-  // replaced: the bytes are written into it directly. FileError if the path is a folder, if its folder does not
-  // exist, or if the file or its folder cannot be written; the message holds the system's reason.
+  // replaced: the bytes are written into it directly. FileError if the path is a folder, or if its folder does not
+  // exist. FileError, with the system's reason, if the file or its folder cannot be written.
   explicit OutputFile(const std::string& path);
   // Removes the temporary file unless `commit` succeeded. A killed process leaves it behind.
   ~OutputFile();

@@ -12,8 +12,8 @@ int num_threads();
 void set_num_threads(int threads);
 
 // The threads that the calling thread really gets if it asks for num_threads() now. OpenMP gives fewer under
-// OMP_THREAD_LIMIT, and one inside a parallel region of the caller. In a child of
-// fork() only the calling thread is left, if the parent's kernels ran on several.
+// OMP_THREAD_LIMIT, and one inside a parallel region of the caller. In a child of fork() only the calling thread is left,
+// if the parent's kernels ran on several.
 int available_threads();
 
 namespace detail {
@@ -22,8 +22,8 @@ void parallel_for(std::int64_t count, std::int64_t grain, RangeFunction function
 }  // namespace detail
 
 // Calls body(begin, end) for ranges that cover [0, count), on up to num_threads() threads, none shorter than `grain`
-// except the last. Every range runs, also if OpenMP gives fewer threads than there are ranges. Ranges depend on the thread count: a body whose result depends on where its range begins must
-// split by shape itself (fixed chunks as the index). Runs inline when one range suffices. body must not throw.
+// except the last. Every range runs, also if OpenMP gives fewer threads than there are ranges. Ranges depend on the
+// thread count: a body whose result depends on where its range begins must split by shape itself (fixed chunks as the index). Runs inline when one range suffices. body must not throw.
 template <class Body>
 void parallel_for(std::int64_t count, std::int64_t grain, Body&& body) {
   using Function = std::remove_reference_t<Body>;

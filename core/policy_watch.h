@@ -1,7 +1,7 @@
 #pragma once
-// Finds blocks that ignore their checkpoint policy. nn::enable_checkpointing watches each block that it gives a policy to, and
-// a region notes that it was asked for under that policy. The optimizer's step asks here: a block whose parameter got a
-// gradient without a region was trained without checkpointing, most likely because its operator() forgets the policy.
+// Finds blocks that ignore their checkpoint policy. nn::enable_checkpointing watches each block that it gives a policy to.
+// A region notes that it was asked for under that policy. The optimizer's step asks here. If a block's parameter got a
+// gradient without a region, the block's operator() probably forgets the policy.
 #include <atomic>
 #include <cstdint>
 #include <memory>

@@ -28,7 +28,7 @@ inline float uniform_from_word(std::uint32_t word) { return static_cast<float>(w
 // The thread's generator hands out addresses. `count` words, rounded up so that the next address starts a block.
 //
 // Each thread has a generator of its own. That of the main thread begins with seed 0. Any other thread must call
-// manual_seed or set_random_state first: without a seed a draw is a UserError, because all threads would draw the same
+// manual_seed or set_random_state first. Without a seed a draw is a UserError, because all threads would draw the same
 // numbers. UserError too if the stream has no `count` words left.
 RandomAddress next_random(std::uint64_t count);
 

@@ -4,8 +4,8 @@
 
 namespace reprise {
 
-// FileError if the path names no file that can be read: it says whether nothing is there, or a folder, a pipe or a
-// device, or a file without permission. Readers ask this before they open a file.
+// FileError if the path names no file that can be read. The error says if nothing is there, or if a folder, a pipe, a
+// device or a file without permission is there. Readers ask this before they open a file.
 void check_readable(const std::string& path);
 
 }  // namespace reprise

@@ -12,7 +12,7 @@ namespace reprise::data {
 enum class EpochStream { shuffle, augment, windows, draws };
 std::uint64_t epoch_stream(std::uint64_t seed, std::int64_t epoch, EpochStream purpose);
 
-// Where the thread's generator stands when a dataset makes batch `batch` of an epoch.
+// The state of the thread's generator when a dataset makes batch `batch` of an epoch.
 RandomAddress batch_draws(std::uint64_t seed, std::int64_t epoch, std::int64_t batch);
 
 // 0, 1, ..., size - 1; or shuffled (Fisher-Yates, one Philox block per step). UserError for a negative size and for one whose

@@ -4,8 +4,8 @@
 //   data::Loader loader(train, {.batch_size = 64, .shuffle = true, .seed = 1});
 //   for (auto [x, y] : loader.epoch(0)) ...
 //
-// Epoch n is a pure function of {dataset, options, n}: it does not touch the thread's generator, and epoch(n,
-// k) gives what epoch(n) gives from batch k on, which is how a run is resumed.
+// Epoch n is a pure function of {dataset, options, n}. It does not touch the thread's generator. epoch(n, k) gives the
+// batches of epoch(n) from batch k on: a resumed run uses this.
 //
 // A dataset may draw random numbers in get (Tensor::randn, dropout and the like). They are a function of {options.seed,
 // epoch, number of the batch in the epoch}, with and without prefetch.

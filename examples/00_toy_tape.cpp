@@ -44,7 +44,7 @@ struct Tape {
     count();
     return values[i];
   }
-  // The gradients of sum(output) for each w. Of the values, forward keeps each `segment`-th and drops the others.
+  // The gradients of sum(output) for each w. Forward keeps each `segment`-th value and drops the others.
   Values gradients(const Values& input, std::size_t segment) {
     const std::size_t n = layers.size();
     values.assign(n + 1, {});

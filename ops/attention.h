@@ -2,7 +2,7 @@
 // attention: y = softmax(scale q k^T + mask) v, per head (Vaswani et al., 2017), without the matrix of weights.
 //
 // q [batch, queries, heads, head_dim], k and v [batch, keys, key heads, head_dim], y as q; dtypes equal and floating.
-// PyTorch's scaled_dot_product_attention has heads before the sequence. heads is a multiple of key heads: each of
+// PyTorch's scaled_dot_product_attention has heads before the sequence. heads is a multiple of key heads. Each of
 // these serves as many query heads in a row (grouped queries, PyTorch's enable_gqa). A query that sees no key
 // gets 0, and all its gradients are 0. NaN or infinity in a key or value that a query does not see changes nothing for
 // that query, forward and backward.
@@ -24,7 +24,7 @@ struct AttentionOptions {
   // Of the weights, at any time it is called: pass 0 in evaluation. Weights are zeroed by address (core/random.h),
   // as in dropout; no mask is stored.
   double dropout = 0.0;
-  // Broadcasts to [batch, heads, queries, keys]. boolean: a query sees the keys where it is true; of
+  // Broadcasts to [batch, heads, queries, keys]. boolean: a query sees the keys where it is true. Of
   // statistics_dtype(q): added to the scores, and minus infinity hides the key. It carries no gradient (UserError if
   // it requires one).
   Tensor mask = {};

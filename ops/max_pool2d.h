@@ -3,8 +3,8 @@
 // p = (h + 2 padding - kernel) / stride + 1, rounded down. Padding counts as minus infinity and is at most half the kernel.
 //
 // The first of equal values wins (row by row); a NaN wins over any number. The second output, not
-// differentiable, says which place of the window won, i * kernel.w + j: u8 where a window has at most 255
-// places, i32 where it has more. Saves that second output only. Gradient: max_pool2d_backward, which has
+// differentiable, says which place of the window won: i * kernel.w + j. It is u8 if a window has at most 255
+// places, else i32. Saves that second output only. Gradient: max_pool2d_backward, which has
 // no gradient of its own.
 #include <optional>
 

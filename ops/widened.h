@@ -1,6 +1,6 @@
 #pragma once
-// The dtype that a gradient composed of ops is computed in: f32 for 16 bits, so that the gradient is rounded once, where the
-// engine passes the gradient on. Other dtypes stay as they are.
+// The dtype that a gradient composed of ops is computed in: f32 for 16 bits. The engine then rounds the gradient once, when it
+// passes the gradient on. Other dtypes stay as they are.
 #include "reprise/ops/cast.h"
 
 namespace reprise {

@@ -9,8 +9,8 @@
 // parameter is the master rounded. Where somebody else has written elements of the parameter (loaded weights, say), the
 // master takes these over at the next step.
 //
-// A parameter of a module that got its gradient in the same backward as this optimizer's, and that neither a walk over
-// modules (Module::parameters() and the like) nor an optimizer has ever met, is a UserError at step(): a visit() lacks it.
+// A step is a UserError if a visit() lacks a parameter. The parameter got its gradient in the same backward as this
+// optimizer's. No walk over modules (Module::parameters() and the like) and no optimizer has ever met it.
 // A parameter without a gradient that nobody but the optimizer holds is a UserError at step() too. A module's weight was
 // probably replaced after the optimizer was made.
 #include <cstddef>

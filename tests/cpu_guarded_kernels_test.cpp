@@ -1,4 +1,4 @@
-// Convolutions and products between guard bytes: kernels write their outputs and a workspace of exactly
+// Convolutions and products between guard bytes. Kernels write their outputs and a workspace of exactly
 // the declared size, and nothing beside them. ctest runs this file once for each instruction set that
 // oneDNN can be held to (tests/CMakeLists.txt).
 #include <algorithm>

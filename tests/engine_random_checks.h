@@ -10,7 +10,7 @@ struct Mismatch : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
-// What happened during a check. A test asserts that enough happened.
+// Counts of the events during a check. A test asserts that enough happened.
 struct RandomCheckCounts {
   std::int64_t replays = 0, drops = 0, failures = 0;
   RandomCheckCounts& operator+=(const RandomCheckCounts& more);

@@ -20,7 +20,7 @@ namespace {
 
 bool same(RandomAddress a, RandomAddress b) { return a.seed == b.seed && a.offset == b.offset; }
 
-// What the call throws on a new thread; empty: nothing.
+// The text that the call throws on a new thread; empty: nothing.
 template <class F>
 std::string error_on_new_thread(F&& call) {
   std::string message;

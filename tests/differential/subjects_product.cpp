@@ -55,7 +55,7 @@ DrawnCase draw_matmul(Draw& draw, DType dtype) {
           .library = true};
 }
 
-// What attention and attention_qkv share: options, and the mask as the last input.
+// attention and attention_qkv share this: options, and the mask as the last input.
 struct DrawnAttention {
   AttentionOptions options;
   std::optional<Tensor> mask;
