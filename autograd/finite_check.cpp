@@ -2,57 +2,23 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
-#include <cmath>
 #include <cstddef>
 #include <utility>
-#include <vector>
 
 #include "reprise/autograd/tape_state.h"
+#include "reprise/core/not_finite.h"
 
 namespace reprise {
 namespace {
 
-// The first element that is NaN, else the first that is infinite.
-struct Place {
-  std::int64_t element;
-  bool nan;
-};
-
-std::optional<Place> find_not_finite(const void* data, DType dtype, std::int64_t count) {
-  constexpr std::int64_t kPart = 4096;
-  std::vector<double> part(static_cast<std::size_t>(std::min(count, kPart)));
-  std::optional<Place> infinite;
-  const auto* bytes = static_cast<const std::byte*>(data);
-  for (std::int64_t first = 0; first < count; first += kPart) {
-    const std::int64_t length = std::min(kPart, count - first);
-    convert(bytes + static_cast<std::size_t>(first) * size_of(dtype), dtype, part.data(), DType::f64, length);
-    for (std::int64_t i = 0; i < length; ++i) {
-      const double value = part[static_cast<std::size_t>(i)];
-      if (std::isnan(value)) return Place{first + i, true};
-      if (std::isinf(value) && !infinite) infinite = Place{first + i, false};
-    }
-  }
-  return infinite;
-}
-
-// The bytes may be on any device.
-std::optional<Place> find_not_finite(const std::byte* data, const ValueInfo& info) {
-  if (!data || !is_floating(info.dtype) || info.bytes() == 0) return {};
-  if (info.device.kind == Device::CPU) return find_not_finite(data, info.dtype, info.shape.numel());
-  std::vector<std::byte> copy(info.bytes());
-  services(info.device).copy(copy.data(), data, copy.size());
-  return find_not_finite(copy.data(), info.dtype, info.shape.numel());
-}
-
-std::optional<Place> find_not_finite(const TapeState& tape, Index v) {
+std::optional<NotFinite> find_not_finite(const TapeState& tape, Index v) {
   const Value& value = tape.value(v);
   const Storage* storage = tape.slot(value.slot).current;
   if (!storage || !storage->data) return {};
   return find_not_finite(static_cast<const std::byte*>(storage->data) + value.offset, value.info);
 }
 
-const char* name(const Place& place) { return place.nan ? "NaN" : "infinity"; }
+const char* name(const NotFinite& place) { return place.nan ? "NaN" : "infinity"; }
 
 // Says of a node's inputs whether the fault came in with one of them.
 std::string about_inputs(const TapeState& tape, const Node& node) {
@@ -81,7 +47,7 @@ void FiniteCheck::look_at_outputs(NodeId id) {
   if (tape.is_view(node)) return;
   for (std::size_t j = 0; j < node.outputs; ++j) {
     const Index v = tape.outputs(node)[j];
-    const std::optional<Place> place = find_not_finite(tape, v);
+    const std::optional<NotFinite> place = find_not_finite(tape, v);
     if (!place) continue;
     found(
         {id, std::string(node.op->name()), place->nan, false,
@@ -94,7 +60,7 @@ void FiniteCheck::on(Event event, NodeId id, const Tensor* leaf, const Tensor* g
   if (first_nan_) return;
   if (event == Event::forward) look_at_outputs(id);
   if (event != Event::leaf_gradient || gradient->impl()->storage->dry) return;
-  const std::optional<Place> place = find_not_finite(gradient->impl()->data(), gradient->info());
+  const std::optional<NotFinite> place = find_not_finite(gradient->impl()->data(), gradient->info());
   if (!place) return;
   const std::string op(tape_.state().node(id.i).op->name());
   found({id, op, place->nan, true,
