@@ -24,8 +24,8 @@ struct AttentionOptions {
   // Of the weights, at any time it is called: pass 0 in evaluation. Weights are zeroed by address (core/random.h),
   // as in dropout; no mask is stored.
   double dropout = 0.0;
-  // Broadcasts to [batch, heads, queries, keys]. boolean: a query sees the keys where it is true. Of
-  // statistics_dtype(q): added to the scores, and minus infinity hides the key. It carries no gradient (UserError if
+  // Broadcasts to [batch, heads, queries, keys]. boolean: a query sees the keys where it is true. A mask of
+  // statistics_dtype(q) is added to the scores, and minus infinity hides the key. It carries no gradient (UserError if
   // it requires one).
   Tensor mask = {};
   std::optional<double> scale = {};  // 1 / sqrt(head_dim)

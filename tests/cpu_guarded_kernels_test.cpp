@@ -1,5 +1,7 @@
 // Convolutions and products between guard bytes. Kernels write their outputs and a workspace of exactly
-// the declared size, and nothing beside them. ctest runs this file once for each instruction set that
+// the declared size, and nothing beside them.
+//
+// ctest runs this file once for each instruction set that
 // oneDNN can be held to (tests/CMakeLists.txt).
 #include <algorithm>
 #include <catch2/catch.hpp>
